@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// References to frames, and their way into and out of a domain.
+#pragma once
+
+#include <utility>
+
+#include "abi/errno.hpp"
+#include "core/mem/page.hpp"
+#include "cpu/layout.hpp"
+
+namespace xylem {
+
+struct Domain;
+
+// The frame table: one PageInfo for every frame below max_mfn. Holes and firmware memory belong to domid_io.
+// Null for frames beyond the table (device memory above RAM).
+inline PageInfo* find_page(Mfn mfn) {
+    return mfn.raw < layout::frame_count() ? layout::frame_table() + mfn.raw : nullptr;
+}
+inline Mfn mfn_of(const PageInfo& page) {
+    return Mfn(static_cast<u64>(&page - layout::frame_table()));
+}
+
+// --- references (any context; never blocks) ---------------------------------------------------------------------------------
+// One more reference, if the frame is allocated and owned by `owner`.
+bool get_reference(PageInfo& page, DomId owner);
+// Gives a reference back; the last one frees the frame.
+void put_reference(PageInfo& page);
+
+// One reference and one use as writable memory. Fails where the frame is not the owner's or is used as a page table or
+// descriptor page. May flush TLBs (interrupts on).
+bool get_writable(PageInfo& page, DomId owner);
+void put_writable(PageInfo& page);
+
+// A guest's frame mapped and writable in the hypervisor for as long as the object lives (shared structures of the ABI).
+class WritablePage {
+   public:
+    WritablePage() = default;
+    // `gfn` as the domain counts (PV: a machine frame). XEN_EINVAL where it is not plain memory of the domain.
+    static Result<WritablePage> get(Domain& domain, Gfn gfn);
+    ~WritablePage() {
+        if (page_ != nullptr) put_writable(*page_);
+    }
+    WritablePage(WritablePage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+    WritablePage& operator=(WritablePage&& other) noexcept {
+        std::swap(page_, other.page_);
+        return *this;
+    }
+    explicit operator bool() const { return page_ != nullptr; }
+    void* address() const;
+    Mfn mfn() const { return mfn_of(*page_); }
+
+   private:
+    explicit WritablePage(PageInfo* p) : page_(p) {}
+    PageInfo* page_ = nullptr;
+};
+
+// --- ownership (the only functions that change owners; they keep the M2P in step) ---------------------------------------------
+// Gives 2^order fresh frames from the allocator to the domain: one reference each, type none, m2p = invalid.
+// XEN_ENOMEM: no memory, or the domain is at its maximum.
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits = 64);
+// The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes.
+// XEN_EINVAL where the frame is not the domain's or was let go before.
+Result<> release_domain_page(Domain& domain, PageInfo& page);
+// Frames the hypervisor shares with a guest (shared_info, grant tables): owned by the domain for references, not counted as
+// its memory, `writable` says how guests may map them.
+Result<Mfn> allocate_shared_frame(Domain& domain, bool writable = true);
+void release_shared_frame(Mfn mfn);
+
+}  // namespace xylem
