@@ -30,7 +30,6 @@ class FrameAllocator {
 
    private:
     static constexpr unsigned zones = 41;
-    static constexpr u32 none = ~u32{0};
 
     void insert(u64 index, unsigned order, u32 stamp) XYLEM_REQUIRES(lock_);
     void unlink(u64 index, unsigned order) XYLEM_REQUIRES(lock_);

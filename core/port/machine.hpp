@@ -34,6 +34,8 @@ bool copy_to_guest(u64 guest_va, const void* from, usize size);
 // --- memory -------------------------------------------------------------------------------------------------------------
 // The always-mapped view of a RAM frame (direct map). The caller holds a reference or owns the frame.
 void* frame_address(Mfn mfn);
+// The machine frame behind a guest frame number (PV: the same number); invalid_mfn where there is none.
+Mfn gfn_to_mfn(Domain& domain, Gfn gfn);
 // What the machine-to-physical table says of a frame (guest-readable, ABI.md 1.5).
 void set_m2p(Mfn mfn, u64 pfn);
 u64 get_m2p(Mfn mfn);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The x86 half of a domain.
+#pragma once
+
+#include <array>
+
+#include "core/domain/domain.hpp"
+
+namespace xylem {
+
+struct ArchDomain {
+    u64 per_domain_l3 = 0;  // machine address of the table behind layout::per_domain_slot
+    u64* per_domain_l3_table = nullptr;
+    u64* per_domain_l2 = nullptr;
+    std::array<u64*, max_vcpus_per_domain * 32 / 512> window_tables{};  // L1 tables of the GDT/LDT windows
+
+    u32 pci_address = 0;  // what was last written to port 0xcf8
+    u8 cmos_index = 0;
+    bool architectural_iopl = false, runstate_update_flag = false, writable_page_tables = false, is_pv32 = false;
+};
+
+// Makes the per-domain mappings (windows for `max_vcpus`).
+Result<> make_arch_domain(Domain& d);
+void destroy_arch_domain(Domain& d);
+
+}  // namespace xylem

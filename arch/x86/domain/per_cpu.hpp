@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Everything that belongs to one physical CPU.
+#pragma once
+
+#include <atomic>
+
+#include "arch/x86/entry/offsets.h"
+#include "base/types.hpp"
+#include "cpu/instructions.hpp"
+
+namespace xylem {
+
+struct ArchVcpu;
+struct Vcpu;
+
+struct [[gnu::packed]] TaskState {
+    u32 reserved0 = 0;
+    u64 rsp[3] = {};
+    u64 reserved1 = 0;
+    u64 ist[7] = {};
+    u64 reserved2 = 0;
+    u16 reserved3 = 0;
+    u16 io_bitmap = sizeof(TaskState);
+};
+static_assert(sizeof(TaskState) == 104);
+
+struct PerCpu {
+    std::atomic<u32> need_work{0};  // exit path must look: reschedule etc. (read by assembly)
+    CpuId id{0};
+    u32 apic_id = 0;
+    bool online = false;
+    Vcpu* idle = nullptr;
+    Vcpu* running = nullptr;  // whose registers the CPU holds
+    u64 loaded_gdt_owner = 0;
+    TaskState tss;
+    u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window
+    u64 gdt_page_mfn = 0;
+    std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush
+};
+
+namespace cpu_work {
+inline constexpr u32 reschedule = 1;
+inline constexpr u32 flush_tlb = 2;
+}  // namespace cpu_work
+
+inline constexpr unsigned max_cpus = 256;
+
+// The vCPU whose stack this is.
+inline ArchVcpu& current_arch() {
+    u64 sp;
+    asm volatile("mov %%rsp,%0" : "=r"(sp));
+    return *reinterpret_cast<ArchVcpu*>((sp | STACK_MASK) + 1 - ARCH_VCPU_BYTES);
+}
+
+}  // namespace xylem

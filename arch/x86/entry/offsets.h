@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers that both assembly and C++ use; arch/x86/entry/offsets.cpp checks each against the C++ structures. */
+#pragma once
+
+#define STACK_BYTES 16384
+#define STACK_MASK (STACK_BYTES - 1)
+
+/* struct Frame */
+#define FRAME_R15 0
+#define FRAME_R14 8
+#define FRAME_R13 16
+#define FRAME_R12 24
+#define FRAME_RBP 32
+#define FRAME_RBX 40
+#define FRAME_R11 48
+#define FRAME_R10 56
+#define FRAME_R9 64
+#define FRAME_R8 72
+#define FRAME_RAX 80
+#define FRAME_RCX 88
+#define FRAME_RDX 96
+#define FRAME_RSI 104
+#define FRAME_RDI 112
+#define FRAME_ERROR_CODE 120
+#define FRAME_VECTOR 124
+#define FRAME_RIP 128
+#define FRAME_CS 136
+#define FRAME_RFLAGS 144
+#define FRAME_RSP 152
+#define FRAME_SS 160
+#define FRAME_BYTES 168
+
+/* struct ArchVcpu, the last thing on every hypervisor stack, seen from the frame it holds */
+#define ARCH_VCPU_BYTES 1024
+#define ARCH_FROM_FRAME (-8)            /* the frame lies 8 bytes into ArchVcpu */
+#define TOP_CPU 168                     /* offsets from the frame */
+#define TOP_VCPU 176
+#define TOP_KERNEL_MODE 184
+
+/* struct PerCpu */
+#define CPU_NEED_WORK 0
+
+/* struct Vcpu */
+#define VCPU_INFO 16
+#define VCPU_PENDING_WORK 24
+
+/* selectors of the hypervisor's part of every GDT */
+#define HYPERVISOR_CS 0xe008
+#define HYPERVISOR_DS 0xe010
+#define GUEST_CS32 0xe023
+#define GUEST_DS 0xe02b
+#define GUEST_CS64 0xe033
+#define TSS_SELECTOR 0xe040
+#define LDT_SELECTOR 0xe050
+
+#define FRAME_BY_SYSCALL 0x100
+#define HYPERCALL_COUNT 64
+#define HYPERCALL_IRET 23

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include "arch/x86/pv/guest_entry.hpp"
+
+#include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/mm/tlb.hpp"
+#include "core/domain/domain.hpp"
+#include "cpu/guest_access.hpp"
+#include "cpu/instructions.hpp"
+#include "hw/x86/registers.hpp"
+
+namespace xylem::pv {
+namespace {
+
+constexpr u64 cleared_on_entry = x86::rflags::tf | x86::rflags::nt | x86::rflags::rf | x86::rflags::vm | x86::rflags::ac;
+
+u64 virtual_rflags(const ArchVcpu& v) {
+    const u64 real = v.guest.rflags & ~(x86::rflags::interrupts | x86::rflags::iopl);
+    const u64 iopl = u64{v.virtual_iopl_shown} << 12;
+    return real | iopl | (v.vcpu->info->evtchn_upcall_mask != 0 ? 0 : x86::rflags::interrupts);
+}
+
+struct Entry {
+    u64 address = 0;
+    bool has_error = false;
+    u32 error_code = 0;
+    bool mask_events = false;
+};
+
+// rcx, r11, [error code], rip, cs and saved mask, rflags, rsp, ss; in ascending order on the guest's stack.
+void enter(ArchVcpu& v, const Entry& e) {
+    Frame& f = v.guest;
+    const u64 mask = v.vcpu->info->evtchn_upcall_mask;
+    const u64 rflags = virtual_rflags(v);
+    u64 sp = f.rsp;
+    u64 cs = f.cs & 0xffff;
+    if (v.kernel_mode != 0) {
+        cs &= ~u64{3};
+    } else {
+        enter_kernel_mode(v);
+        sp = v.kernel_sp;
+    }
+    sp &= ~u64{15};
+    const u64 words = e.has_error ? 8 : 7;
+    sp -= words * 8;
+    u64 at = sp;
+    bool ok = e.address != 0 && cpu::is_guest_range(sp, words * 8);
+    if (ok) {
+        cpu::user_access_begin();
+        const auto push = [&at](u64 value) {
+            const bool done = cpu::write_u64(at, value);
+            at += 8;
+            return done;
+        };
+        ok = push(f.rcx) && push(f.r11) && (!e.has_error || push(e.error_code)) && push(f.rip) && push(cs | (mask << 32)) &&
+             push(rflags) && push(f.rsp) && push(f.ss & 0xffff);
+        cpu::user_access_end();
+    }
+    if (!ok) [[unlikely]] {
+        crash_domain(v.vcpu->domain, e.address == 0 ? "an exception, and its trap table has no handler for it"
+                                                    : "its kernel stack cannot take an exception frame");
+        return;
+    }
+    if (e.mask_events) v.vcpu->info->evtchn_upcall_mask = 1;
+    f.rip = e.address;
+    f.cs = GUEST_CS64;
+    f.ss = GUEST_DS;
+    f.rsp = sp;
+    f.rflags &= ~cleared_on_entry;
+    f.entry_vector = frame_by_syscall;
+}
+
+Entry trap_entry(const ArchVcpu& v, u32 vector) {
+    const Trap& t = v.traps[vector];
+    return {t.address, false, 0, (t.flags & 4) != 0};
+}
+
+}  // namespace
+
+void enter_kernel_mode(ArchVcpu& v) {
+    v.kernel_mode = 1;
+    cpu::swapgs();
+    load_root(v, v.kernel_root);
+}
+
+void enter_user_mode(ArchVcpu& v) {
+    if (v.user_root == 0) {
+        crash_domain(v.vcpu->domain, "entering user mode without a user page table (MMUEXT_NEW_USER_BASEPTR)");
+        return;
+    }
+    v.kernel_mode = 0;
+    cpu::swapgs();
+    load_root(v, v.user_root);
+}
+
+void inject(ArchVcpu& v, u32 vector) {
+    enter(v, trap_entry(v, vector));
+}
+
+void inject_with_error(ArchVcpu& v, u32 vector, u32 error_code) {
+    Entry e = trap_entry(v, vector);
+    e.has_error = true;
+    e.error_code = error_code;
+    enter(v, e);
+}
+
+void inject_page_fault(ArchVcpu& v, u64 address, u32 error_code) {
+    v.cr2 = address;
+    v.vcpu->info->arch.cr2 = address;
+    error_code = v.kernel_mode != 0 ? error_code & ~x86::fault::user : error_code | x86::fault::user;
+    inject_with_error(v, x86::vector::page_fault, error_code);
+}
+
+void deliver_event(ArchVcpu& v) {
+    enter(v, {v.event.address, false, 0, true});
+}
+
+void deliver_nmi(ArchVcpu& v) {
+    v.nmi_in_progress = true;
+    Entry e = trap_entry(v, x86::vector::nmi);
+    e.mask_events = true;
+    enter(v, e);
+}
+
+void deliver_failsafe(ArchVcpu& v) {
+    // rcx, r11, ds, es, fs, gs, then the plain frame: the same as an exception with four words in the error code's place.
+    Frame& f = v.guest;
+    const u64 mask = v.vcpu->info->evtchn_upcall_mask;
+    const u64 rflags = virtual_rflags(v);
+    u64 sp = f.rsp;
+    u64 cs = f.cs & 0xffff;
+    if (v.kernel_mode != 0) {
+        cs &= ~u64{3};
+    } else {
+        enter_kernel_mode(v);
+        sp = v.kernel_sp;
+    }
+    sp = (sp & ~u64{15}) - 11 * 8;
+    const u64 words[11] = {f.rcx,          f.r11,          cpu::read_ds(), cpu::read_es(),
+                           cpu::read_fs(), cpu::read_gs(), f.rip,          cs | (mask << 32),
+                           rflags,         f.rsp,          f.ss & 0xffff};
+    bool ok = v.failsafe.address != 0 && cpu::is_guest_range(sp, sizeof words);
+    if (ok) {
+        cpu::user_access_begin();
+        for (unsigned i = 0; ok && i < 11; ++i) ok = cpu::write_u64(sp + i * 8, words[i]);
+        cpu::user_access_end();
+    }
+    if (!ok) return crash_domain(v.vcpu->domain, "returning to user mode failed, and its failsafe callback cannot be entered");
+    if (v.failsafe.mask_events) v.vcpu->info->evtchn_upcall_mask = 1;
+    f.rip = v.failsafe.address;
+    f.cs = GUEST_CS64;
+    f.ss = GUEST_DS;
+    f.rsp = sp;
+    f.rflags &= ~cleared_on_entry;
+    f.entry_vector = frame_by_syscall;
+}
+
+long hypercall_iret(u64, u64, u64, u64, u64, u64) {
+    ArchVcpu& v = current_arch();
+    Frame& f = v.guest;
+    u64 rax = 0, r11 = 0, rcx = 0, flags = 0, rip = 0, cs = 0, rflags = 0, rsp = 0, ss = 0;
+    const u64 at = f.rsp;
+    bool ok = cpu::is_guest_range(at, 72);
+    if (ok) {
+        cpu::user_access_begin();
+        ok = cpu::read_u64(at, rax) && cpu::read_u64(at + 8, r11) && cpu::read_u64(at + 16, rcx) &&
+             cpu::read_u64(at + 24, flags) && cpu::read_u64(at + 32, rip) && cpu::read_u64(at + 40, cs) &&
+             cpu::read_u64(at + 48, rflags) && cpu::read_u64(at + 56, rsp) && cpu::read_u64(at + 64, ss);
+        cpu::user_access_end();
+    }
+    if (!ok) [[unlikely]] {
+        crash_domain(v.vcpu->domain, "iret: its stack is not readable");
+        return 0;
+    }
+    f.rip = rip;
+    f.cs = (cs & 0xffff) | 3;
+    f.rflags = (rflags & ~(x86::rflags::iopl | x86::rflags::vm | x86::rflags::vif | x86::rflags::vip)) | x86::rflags::interrupts |
+               x86::rflags::always_one;
+    f.rsp = rsp;
+    f.ss = (ss & 0xffff) | 3;
+    if ((flags & VGCF_in_syscall) == 0) {
+        f.entry_vector = 0;
+        f.r11 = r11;
+        f.rcx = rcx;
+    }
+    v.vcpu->info->evtchn_upcall_mask = (rflags & x86::rflags::interrupts) != 0 ? 0 : 1;
+    v.nmi_in_progress = false;
+    if ((cs & 3) == 3) enter_user_mode(v);
+    return static_cast<long>(rax);
+}
+
+extern "C" void pv_syscall_from_user(Frame* frame) {
+    ArchVcpu& v = *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME);
+    if (v.syscall.address == 0) [[unlikely]] {
+        frame->rip -= 2;  // the syscall instruction itself is undefined to this guest
+        return inject(v, x86::vector::invalid_opcode);
+    }
+    enter(v, {v.syscall.address, false, 0, v.syscall.mask_events});
+    frame->rflags &= ~x86::rflags::df;
+}
+
+}  // namespace xylem::pv

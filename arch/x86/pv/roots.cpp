@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "arch/x86/pv/roots.hpp"
+
+#include "arch/x86/mm/tlb.hpp"
+#include "arch/x86/pv/pte.hpp"
+
+namespace xylem::pv {
+namespace {
+
+Result<> take_root(Domain& d, Mfn mfn) {
+    PageInfo* page = find_page(mfn);
+    if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
+    if (Result<> r = get_type_use(*page, PageType::l4); !r) {
+        put_reference(*page);
+        return r;
+    }
+    return {};
+}
+
+void put_root(u64 root) {
+    if (root == 0) return;
+    PageInfo& page = *find_page(mfn_of(Maddr(root)));
+    put_type_use(page);
+    put_reference(page);
+}
+
+}  // namespace
+
+Result<> set_kernel_root(ArchVcpu& v, Mfn mfn) {
+    const u64 root = maddr_of(mfn).raw;
+    if (root != v.kernel_root) {
+        if (Result<> r = take_root(v.vcpu->domain, mfn); !r) return r;
+    }
+    const u64 old = v.kernel_root;
+    v.kernel_root = root;
+    load_root(v, root);
+    if (old != root) put_root(old);
+    return {};
+}
+
+Result<> set_user_root(ArchVcpu& v, Mfn mfn) {
+    const u64 root = maddr_of(mfn).raw;
+    if (root == v.user_root) return {};
+    if (root != 0) {
+        if (Result<> r = take_root(v.vcpu->domain, mfn); !r) return r;
+    }
+    put_root(std::exchange(v.user_root, root));
+    return {};
+}
+
+void drop_roots(ArchVcpu& v) {
+    put_root(std::exchange(v.user_root, 0));
+    put_root(std::exchange(v.kernel_root, 0));
+}
+
+L1Slot find_l1(u64 root, u64 va) {
+    if (!layout::is_canonical(va) || layout::in_hypervisor(va) || root == 0) return {};
+    const u64 limit = layout::frame_count();
+    u64 entry = root | bits::present;
+    for (unsigned level = 4; level > 1; --level) {
+        const Mfn table = frame_of(entry);
+        if (table.raw >= limit) return {};
+        entry = table_of(table)[index_of(va, level)];
+        if (!is_present(entry) || (entry & bits::large_or_pat) != 0) return {};
+    }
+    const Mfn l1 = frame_of(entry);
+    if (l1.raw >= limit) return {};
+    return {find_page(l1), &table_of(l1)[index_of(va, 1)]};
+}
+
+}  // namespace xylem::pv

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// A free block is described by the PageInfo of its first frame: state = free bit, order, TLB stamp; links = neighbours in the
+// list of its zone and order. The zone of a frame is the position of the highest bit of its number, so a block never crosses
+// a zone, and "below 2^n bytes" is "zones up to n - 12".
+#include "core/mem/frame_allocator.hpp"
+
+#include <bit>
+
+#include "base/panic.hpp"
+#include "core/mem/frames.hpp"
+#include "core/mem/pages.hpp"
+#include "core/port/machine.hpp"
+
+namespace xylem {
+namespace {
+
+constexpr unsigned order_shift = 58;
+constexpr unsigned stamp_shift = 26;  // above the reference count: a free frame never looks referenced
+
+unsigned zone_of(u64 index) {
+    return static_cast<unsigned>(std::bit_width(index));
+}
+
+PageState free_state(unsigned order, u32 stamp) {
+    return {PageState::free_bit | (u64{order} << order_shift) | (u64{stamp} << stamp_shift)};
+}
+bool is_free_of_order(PageState s, unsigned order) {
+    return s.has(PageState::free_bit) && ((s.raw >> order_shift) & 0x1f) == order;
+}
+u32 stamp_of(PageState s) {
+    return static_cast<u32>(s.raw >> stamp_shift);
+}
+
+PageInfo& info(u64 index) {
+    return layout::frame_table()[index];
+}
+
+}  // namespace
+
+FrameAllocator& frames() {
+    static constinit FrameAllocator instance;
+    return instance;
+}
+
+void FrameAllocator::insert(u64 index, unsigned order, u32 stamp) {
+    const unsigned zone = zone_of(index);
+    u32& head = heads_[zone][order];
+    info(index).store(free_state(order, stamp));
+    info(index).links() = {head, 0};
+    const u32 self = static_cast<u32>(index + 1);
+    if (head != 0) info(head - 1).links().previous = self;
+    head = self;
+    orders_present_[zone] |= 1U << order;
+}
+
+void FrameAllocator::unlink(u64 index, unsigned order) {
+    const unsigned zone = zone_of(index);
+    const PageInfo::Links links = info(index).links();
+    if (links.next != 0) info(links.next - 1).links().previous = links.previous;
+    if (links.previous != 0) {
+        info(links.previous - 1).links().next = links.next;
+    } else {
+        heads_[zone][order] = links.next;
+        if (links.next == 0) orders_present_[zone] &= ~(1U << order);
+    }
+    info(index).store({0});
+}
+
+void FrameAllocator::free_block(u64 index, unsigned order, u32 stamp) {
+    while (order < max_order) {
+        const u64 buddy = index ^ (u64{1} << order);
+        if (buddy >= layout::frame_count() || zone_of(buddy) != zone_of(index) || !is_free_of_order(info(buddy).load(), order))
+            break;
+        const u32 other = stamp_of(info(buddy).load());
+        if (static_cast<i32>(other - stamp) > 0) stamp = other;
+        unlink(buddy, order);
+        info(index).store({0});
+        index &= ~(u64{1} << order);
+        ++order;
+    }
+    insert(index, order, stamp);
+}
+
+void FrameAllocator::add(Mfn start, u64 count) {
+    Guard g(lock_);
+    u64 index = start.raw;
+    total_ += count;
+    free_ += count;
+    while (count > 0) {
+        unsigned order = index == 0 ? 0 : static_cast<unsigned>(std::countr_zero(index));
+        if (order > max_order) order = max_order;
+        while ((u64{1} << order) > count) --order;
+        free_block(index, order, 0);
+        index += u64{1} << order;
+        count -= u64{1} << order;
+    }
+}
+
+Result<Mfn> FrameAllocator::allocate(unsigned order, unsigned address_bits) {
+    if (order > max_order) return fail(XEN_ENOMEM);
+    const unsigned highest =
+        address_bits >= page_shift + zones ? zones - 1 : (address_bits > page_shift ? address_bits - page_shift : 0);
+    u64 index = 0;
+    u32 stamp = 0;
+    {
+        Guard g(lock_);
+        unsigned zone = highest + 1;
+        unsigned found = 0;
+        while (zone-- > 0) {
+            const u32 candidates = orders_present_[zone] >> order;
+            if (candidates == 0) continue;
+            found = order + static_cast<unsigned>(std::countr_zero(candidates));
+            break;
+        }
+        if (zone > highest) return fail(XEN_ENOMEM);
+        index = heads_[zone][found] - 1;
+        stamp = stamp_of(info(index).load());
+        unlink(index, found);
+        // The lower halves stay free; the block keeps its upper end, so that low memory is left for who needs it.
+        while (found > order) {
+            --found;
+            insert(index, found, stamp);
+            index += u64{1} << found;
+        }
+        free_ -= u64{1} << order;
+    }
+    port::flush_stale_tlbs(stamp);
+    for (u64 i = 0; i < (u64{1} << order); ++i) {
+        info(index + i).store({0});
+        info(index + i).set_owner(domid_invalid);
+        info(index + i).set_tlb_stamp(0);
+    }
+    return Mfn(index);
+}
+
+void FrameAllocator::release(Mfn start, unsigned order) {
+    Guard g(lock_);
+    free_block(start.raw, order, port::tlb_clock());
+    free_ += u64{1} << order;
+}
+
+u64 FrameAllocator::free_frames() const {
+    Guard g(lock_);
+    return free_;
+}
+u64 FrameAllocator::total_frames() const {
+    Guard g(lock_);
+    return total_;
+}
+u64 FrameAllocator::largest_free_order() const {
+    Guard g(lock_);
+    u32 all = 0;
+    for (u32 present : orders_present_) all |= present;
+    return all == 0 ? 0 : static_cast<u64>(std::bit_width(all)) - 1;
+}
+
+}  // namespace xylem

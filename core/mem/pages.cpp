@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+#include "core/mem/pages.hpp"
+
+#include "core/domain/domain.hpp"
+#include "core/mem/frames.hpp"
+#include "core/mem/table_types.hpp"
+#include "core/port/machine.hpp"
+#include "core/port/preempt.hpp"
+
+namespace xylem {
+namespace {
+
+// The last reference is gone: back to the allocator, off the owner's account.
+void free_page(PageInfo& page) {
+    const Mfn mfn = mfn_of(page);
+    port::set_m2p(mfn, invalid_m2p_entry);
+    frames().release(mfn, 0);
+}
+
+}  // namespace
+
+bool get_reference(PageInfo& page, DomId owner) {
+    PageState s = page.load();
+    do {
+        if (s.references() == 0 || s.references() >= PageState::max_count || s.has(PageState::io_bit)) return false;
+    } while (!page.swap(s, s.plus(PageState::one_reference)));
+    if (page.owner() == owner) return true;
+    put_reference(page);
+    return false;
+}
+
+void put_reference(PageInfo& page) {
+    const PageState before = page.fetch_sub(PageState::one_reference);
+    if (before.references() == 1) free_page(page);
+}
+
+Result<> get_type_use(PageInfo& page, PageType type) {
+    PageState s = page.load();
+    for (;;) {
+        if (s.type_uses() == 0) break;
+        if (s.type() != type) return fail(XEN_EBUSY);
+        if (!s.has(PageState::validated_bit)) {  // another vCPU is at it
+            port::preemption_point();
+            s = page.load();
+            continue;
+        }
+        if (s.type_uses() >= PageState::max_count) return fail(XEN_EBUSY);
+        if (page.swap(s, s.plus(PageState::one_type_use))) return {};
+    }
+    // First use: ours to validate. Until the validated bit is set nobody else gets in.
+    const PageType last = s.type();
+    const bool plain = type == PageType::writable && (last == PageType::none || last == PageType::writable);
+    const PageState claimed = s.with_type(type).plus(PageState::one_type_use);
+    if (!page.swap(s, plain ? claimed.with(PageState::validated_bit) : claimed.without(PageState::validated_bit)))
+        return get_type_use(page, type);
+    if (plain) return {};
+    // Translations made while it was of another type must be gone before its contents count (or may be written).
+    if (last != type) port::flush_stale_tlbs(page.tlb_stamp());
+    if (type != PageType::writable) {
+        if (Result<> r = port::validate_typed_page(page, type); !r) {
+            drop_first_use(page);
+            return r;
+        }
+    }
+    page.fetch_or(PageState::validated_bit);
+    return {};
+}
+
+void drop_first_use(PageInfo& page) {
+    page.set_tlb_stamp(port::tlb_clock());
+    page.fetch_sub(PageState::one_type_use);
+}
+
+void put_type_use(PageInfo& page) {
+    PageState s = page.load();
+    for (;;) {
+        if (s.type_uses() == 1) {
+            if (s.type() == PageType::writable) {
+                page.set_tlb_stamp(port::tlb_clock());
+            } else {
+                // The last use of a checked table: from now on nobody gets a new one until it is taken apart.
+                if (!page.swap(s, s.without(PageState::validated_bit))) continue;
+                port::invalidate_typed_page(page, s.type());
+                drop_first_use(page);
+                return;
+            }
+        }
+        if (page.swap(s, s.minus(PageState::one_type_use))) return;
+    }
+}
+
+bool get_writable(PageInfo& page, DomId owner) {
+    // Reference and use in one step where the frame is writable memory already (or never was anything else).
+    PageState s = page.load();
+    for (;;) {
+        constexpr u64 both = PageState::one_reference + PageState::one_type_use;
+        if (s.references() == 0 || s.references() >= PageState::max_count || s.has(PageState::io_bit)) return false;
+        if (s.type_uses() != 0) {
+            if (s.type() != PageType::writable) return false;
+            if (!s.has(PageState::validated_bit) || s.type_uses() >= PageState::max_count) break;
+        } else if (s.type() != PageType::none && s.type() != PageType::writable) {
+            break;
+        }
+        if (page.swap(s, s.with_type(PageType::writable).with(PageState::validated_bit).plus(both))) {
+            if (page.owner() == owner) [[likely]]
+                return true;
+            put_writable(page);
+            return false;
+        }
+    }
+    if (!get_reference(page, owner)) return false;
+    if (get_type_use(page, PageType::writable)) return true;
+    put_reference(page);
+    return false;
+}
+
+void put_writable(PageInfo& page) {
+    PageState s = page.load();
+    do {
+        if (s.type_uses() == 1) page.set_tlb_stamp(port::tlb_clock());
+    } while (!page.swap(s, s.minus(PageState::one_reference + PageState::one_type_use)));
+    if (s.references() == 1) free_page(page);
+}
+
+Result<WritablePage> WritablePage::get(Domain& domain, Gfn gfn) {
+    PageInfo* page = find_page(port::gfn_to_mfn(domain, gfn));
+    if (page == nullptr || !get_writable(*page, domain.id)) return fail(XEN_EINVAL);
+    return WritablePage(page);
+}
+
+void* WritablePage::address() const {
+    return port::frame_address(mfn());
+}
+
+// --- ownership -----------------------------------------------------------------------------------------------------------------
+
+void give_frame_to(PageInfo& page, Domain& domain) {
+    page.set_owner(domain.id);
+    page.set_tlb_stamp(0);
+    page.store({PageState::one_reference | PageState::owned_bit});
+}
+
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits) {
+    const u64 count = u64{1} << order;
+    const u64 before = domain.total_pages.fetch_add(count, std::memory_order_relaxed);
+    if (before + count > domain.max_pages.load(std::memory_order_relaxed)) {
+        domain.total_pages.fetch_sub(count, std::memory_order_relaxed);
+        return fail(XEN_ENOMEM);
+    }
+    const Result<Mfn> mfn = frames().allocate(order, address_bits);
+    if (!mfn) {
+        domain.total_pages.fetch_sub(count, std::memory_order_relaxed);
+        return mfn;
+    }
+    for (u64 i = 0; i < count; ++i) {
+        port::set_m2p(*mfn + i, invalid_m2p_entry);
+        give_frame_to(*find_page(*mfn + i), domain);
+    }
+    return mfn;
+}
+
+Result<> release_domain_page(Domain& domain, PageInfo& page) {
+    if (!get_reference(page, domain.id)) return fail(XEN_EINVAL);
+    const PageState before = page.fetch_and(~PageState::owned_bit);
+    const bool owned = before.has(PageState::owned_bit);
+    if (owned) {
+        domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
+        put_reference(page);
+    }
+    put_reference(page);
+    if (!owned) return fail(XEN_EINVAL);
+    return {};
+}
+
+Result<Mfn> allocate_shared_frame(Domain& domain, bool writable) {
+    const Result<Mfn> mfn = frames().allocate(0);
+    if (!mfn) return mfn;
+    PageInfo& page = *find_page(*mfn);
+    u64* p = static_cast<u64*>(port::frame_address(*mfn));
+    for (u64 i = 0; i < page_size / sizeof(u64); ++i) p[i] = 0;
+    port::set_m2p(*mfn, invalid_m2p_entry);
+    page.set_owner(domain.id);
+    // One use of its final kind for ever keeps it from becoming anything else (read-only frames are "descriptors" nobody loads).
+    const PageType type = writable ? PageType::writable : PageType::segment_descriptors;
+    page.store(PageState{PageState::one_reference | PageState::validated_bit | PageState::one_type_use}.with_type(type));
+    return mfn;
+}
+
+void release_shared_frame(Mfn mfn) {
+    PageInfo& page = *find_page(mfn);
+    page.set_tlb_stamp(port::tlb_clock());
+    page.fetch_sub(PageState::one_type_use);
+    put_reference(page);
+}
+
+}  // namespace xylem

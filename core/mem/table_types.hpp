@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Type uses of frames (see page.hpp). Only arch code that keeps page tables and descriptor pages needs these.
+#pragma once
+
+#include "abi/errno.hpp"
+#include "core/mem/page.hpp"
+
+namespace xylem {
+
+struct Domain;
+
+inline constexpr u64 invalid_m2p_entry = ~u64{0};
+
+// One more use as `type`; the caller holds a reference. The first use validates the contents (long, may yield to other vCPUs):
+// no locks. XEN_EBUSY: in use as another type; or whatever validation says.
+Result<> get_type_use(PageInfo& page, PageType type);
+// The last use takes a table apart (long, may yield).
+void put_type_use(PageInfo& page);
+// Undoes a claimed first use whose validation failed.
+void drop_first_use(PageInfo& page);
+
+// A frame out of the allocator becomes the domain's: one reference. Accounting is the caller's.
+void give_frame_to(PageInfo& page, Domain& domain);
+
+namespace port {
+// arch: checks the contents of a frame that is to be used as a page table or descriptor page and takes the references its
+// entries need; and gives them back.
+Result<> validate_typed_page(PageInfo& page, PageType type);
+void invalidate_typed_page(PageInfo& page, PageType type);
+}  // namespace port
+
+}  // namespace xylem
