@@ -70,6 +70,9 @@ std::optional<FoundRsdp> find_rsdp(PhysicalMemory& memory, std::optional<Maddr> 
 }  // namespace
 
 SignatureText::SignatureText(u32 signature) {
+    // Two tables are known to everybody by another name than their signature.
+    if (signature == sig_madt) signature = xylem::acpi::signature("MADT");
+    if (signature == sig_fadt) signature = xylem::acpi::signature("FADT");
     for (unsigned i = 0; i < 4; ++i) {
         const char c = static_cast<char>(signature >> (8 * i));
         letters_[i] = c >= ' ' && c <= '~' ? c : '?';

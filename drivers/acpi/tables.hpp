@@ -17,7 +17,7 @@ namespace xylem::acpi {
 // A table's bytes, checksum and length checked. Valid until the PhysicalMemory maps something else.
 using TableBytes = std::span<const u8>;
 
-// The four letters of a signature, printable.
+// The table name that people know for a signature, printable.
 class SignatureText {
    public:
     explicit SignatureText(u32 signature);

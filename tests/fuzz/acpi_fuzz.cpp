@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     memory.put(0xe'0000, bios);
     while (rest.size() >= 3 && addresses.size() < 200) {
         const u32 signature = signatures[rest[0] % std::size(signatures)];
-        const usize length = std::min<usize>(rest[1] | rest[2] << 8, rest.size() - 3);
+        const usize length = std::min<usize>(rest[1] | usize{rest[2]} << 8, rest.size() - 3);
         Bytes bytes(rest.begin() + 3, rest.begin() + 3 + static_cast<std::ptrdiff_t>(length));
         rest = rest.subspan(3 + length);
         bytes.resize(std::max(bytes.size(), sizeof(Header)));

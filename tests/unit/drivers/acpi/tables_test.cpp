@@ -104,7 +104,7 @@ TEST_F(AcpiTables, WrongXsdtLeavesTheRsdt) {
     memory.region(xsdt_at)[40] ^= 1;
     EXPECT_TRUE(Tables::find(memory)->table(sig_hpet));
     EXPECT_FALSE(Tables::find(memory)->table(sig_mcfg));
-    memory.region(rsdt_at)[40] ^= 1;
+    memory.region(rsdt_at)[38] ^= 1;
     EXPECT_EQ(Tables::find(memory).error(), XEN_ENODEV);
 }
 
