@@ -32,7 +32,11 @@ Spec parse_spec(std::string_view s) {
 }
 
 void pad(Sink& out, char c, usize count) {
-    for (; count > 0; --count) out.write({&c, 1});
+    constexpr std::string_view blanks = "                ";
+    constexpr std::string_view zeros = "0000000000000000";
+    const std::string_view fill = c == '0' ? zeros : blanks;
+    for (; count > fill.size(); count -= fill.size()) out.write(fill);
+    out.write(fill.substr(0, count));
 }
 
 void put_text(Sink& out, std::string_view s, const Spec& spec) {
@@ -56,7 +60,11 @@ void put_number(Sink& out, u64 value, bool negative, const Spec& spec) {
     const usize fill = spec.width > length ? spec.width - length : 0;
     if (!spec.zeros && !spec.left) pad(out, ' ', fill);
     out.write(sign);
-    if (spec.zeros) pad(out, '0', spec.width > count && spec.hex ? spec.width - count : fill);
+    if (spec.zeros && !spec.left) {
+        // Hex digits are counted without the prefix ({:#08x} is 0x and eight digits), a decimal's sign counts.
+        const usize digits_fill = spec.width > count ? spec.width - count : 0;
+        pad(out, '0', spec.hex ? digits_fill : fill);
+    }
     out.write({digits + at, count});
     if (spec.left) pad(out, ' ', fill);
 }
@@ -75,7 +83,11 @@ void put(Sink& out, const Arg& arg, Spec spec) {
             return put_number(out, arg.number, false, spec);
         case Arg::Kind::unsigned_number: return put_number(out, arg.number, false, spec);
         case Arg::Kind::signed_number: {
-            const bool negative = !spec.hex && static_cast<i64>(arg.number) < 0;
+            if (spec.hex) {
+                const u64 mask = arg.length < sizeof(u64) ? (u64{1} << (arg.length * 8)) - 1 : ~u64{0};
+                return put_number(out, arg.number & mask, false, spec);
+            }
+            const bool negative = static_cast<i64>(arg.number) < 0;
             return put_number(out, negative ? 0 - arg.number : arg.number, negative, spec);
         }
     }
@@ -94,7 +106,11 @@ void vformat(Sink& out, std::string_view format, std::span<const Arg> args) {
             plain = ++i;
             continue;
         }
-        const usize end = format.find('}', i);
+        const usize end = c == '{' ? format.find('}', i) : std::string_view::npos;
+        if (end == std::string_view::npos) {
+            plain = i;
+            continue;
+        }
         if (next < args.size()) put(out, args[next++], parse_spec(format.substr(i + 1, end - i - 1)));
         i = end;
         plain = end + 1;

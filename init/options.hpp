@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// The hypervisor's command line. Names and values are Xen's; docs/boot-options.md is generated from the table in options.cpp.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/text/format.hpp"
+#include "base/types.hpp"
+#include "core/console/settings.hpp"
+#include "drivers/uart/config.hpp"
+
+namespace xylem::init {
+
+// An amount of memory as dom0_mem= tells it: bytes plus a share of all memory, or all memory without that much.
+struct MemoryAmount {
+    bool given = false;
+    bool negative = false;  // "all but"
+    u64 bytes = 0;
+    u8 percent = 0;  // of all memory, added to `bytes`
+
+    // The amount in bytes, for a machine with `total` bytes; between 0 and `total`.
+    u64 of(u64 total) const;
+    constexpr bool operator==(const MemoryAmount&) const = default;
+};
+
+struct Dom0Memory {
+    MemoryAmount initial;  // not given: nearly everything
+    MemoryAmount least;    // not given: 0
+    MemoryAmount most;     // not given: no limit
+    constexpr bool operator==(const Dom0Memory&) const = default;
+
+    // What dom0 starts with, in bytes, when `available` bytes are free for it. `otherwise` is used if no initial is given.
+    u64 initial_of(u64 available, u64 otherwise) const;
+};
+
+struct VcpuRange {
+    u32 least = 1;
+    u32 most = ~u32{0};
+    constexpr bool operator==(const VcpuRange&) const = default;
+};
+
+struct ConsoleChoice {
+    bool com1 = true;
+    bool com2 = false;
+    bool vga = true;
+    constexpr bool operator==(const ConsoleChoice&) const = default;
+};
+
+struct SwitchKey {
+    char letter = 'a';  // 0: no switching
+    bool at_start = true;
+    constexpr bool operator==(const SwitchKey&) const = default;
+};
+
+enum class ClockSource : u8 { automatic, tsc, hpet, acpi, pit };
+enum class RebootMethod : u8 { automatic, triple_fault, keyboard, acpi, pci, power, efi, none };
+enum class Scheduler : u8 { credit, credit2, rtds, null };
+enum class Watchdog : u8 { off, on, force };
+
+// Every setting with its default. The views point into the command line.
+struct Options {
+    // console
+    ConsoleChoice console;
+    uart::Config com1 = uart::com1_defaults;
+    uart::Config com2 = uart::com2_defaults;
+    u64 conring_size = 16 * kib;
+    bool console_to_ring = false;
+    console::Timestamps console_timestamps = console::Timestamps::none;
+    SwitchKey conswitch;
+    console::Thresholds loglvl{3, 3};
+    console::Thresholds guest_loglvl{0, 2};
+    bool sync_console = false;
+    bool vga_keep = false;
+    // memory
+    u64 mem = 0;  // bytes used at most; 0: all
+    Dom0Memory dom0_mem;
+    // CPUs
+    VcpuRange dom0_max_vcpus;
+    bool dom0_vcpus_pin = false;
+    u32 maxcpus = 0;  // 0: all
+    bool smp = true;  // false: "nosmp"
+    bool smt = true;
+    bool smep = true;
+    bool smap = true;
+    bool x2apic = true;
+    bool cpuidle = true;
+    bool hpet = true;
+    // time and scheduling
+    ClockSource clocksource = ClockSource::automatic;
+    Scheduler sched = Scheduler::credit;
+    u32 sched_credit_tslice_ms = 30;
+    u32 sched_ratelimit_us = 1000;
+    // machine
+    bool acpi = true;
+    bool acpi_skip_timer_override = false;
+    bool ioapic = true;  // false: "noapic"
+    bool msi = true;
+    std::string_view iommu = "";
+    bool noreboot = false;
+    RebootMethod reboot = RebootMethod::automatic;
+    Watchdog watchdog = Watchdog::off;
+    u32 watchdog_timeout = 5;  // seconds
+    // What follows a lone "--": belongs to dom0's kernel.
+    std::string_view dom0_arguments = "";
+};
+
+// Who wrote the command line: QEMU and GRUB Legacy (multiboot 1) put the image's file name first, GRUB 2 and EFI do not.
+enum class FirstWord : u8 { is_option, is_file_name };
+
+// True if a boot loader with this name (multiboot information) leaves the file name out.
+FirstWord first_word_of(std::string_view loader_name);
+
+// Reads the words of `line` into `options`; the last of two equal options wins. Unknown and malformed words are logged by name
+// and ignored. `line` must live as long as `options`. No locks; may run before the console has devices.
+void parse_options(std::string_view line, FirstWord first, Options& options);
+
+// The console's part, ready for Console::configure().
+console::Settings console_settings(const Options& options);
+
+// One row of the table.
+struct Option {
+    struct Value {
+        std::string_view text;  // behind '='; "no" for no-NAME
+        bool given;             // there was a '=' or "no-"
+    };
+
+    std::string_view name;
+    std::string_view syntax;                              // the value, for people: "<size>", "on|off"
+    std::string_view description;                         // one sentence
+    bool (*apply)(Options&, const Value&) = nullptr;      // false: malformed. Null: known, but without effect here
+    void (*show)(const Options&, text::Sink&) = nullptr;  // prints the value in its own syntax
+};
+
+std::span<const Option> option_table();
+
+}  // namespace xylem::init
