@@ -56,6 +56,7 @@ struct Domain {
     // --- vCPUs -------------------------------------------------------------------------------------------------------------
     u32 max_vcpus = 0;
     std::array<Vcpu*, max_vcpus_per_domain> vcpus{};
+    sched::DomainShare sched;
     Vcpu* vcpu(VcpuId i) { return i.raw < max_vcpus ? vcpus[i.raw] : nullptr; }
 
     // --- tables (owned; made in domain creation)

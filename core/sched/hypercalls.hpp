@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// The hypercalls about time and the scheduler, and the end of domains. All run on the calling vCPU's stack with interrupts on.
+#pragma once
+
+#include "core/domain/domain.hpp"
+
+namespace xylem {
+
+// Hypercall 29. `arg`: guest address of the sub-operation's structure. An answer or minus an errno.
+long sched_op(Vcpu& v, u64 command, u64 arg);
+// Hypercall 15: the single-shot timer in system time ns; 0 stops it.
+long set_timer_op(Vcpu& v, u64 timeout);
+// Hypercall 24.
+long vcpu_op(Vcpu& v, u64 command, u64 vcpu_id, u64 arg);
+
+// Prepares the vCPU's timers: once, at creation, after sched::add().
+void init_vcpu_timers(Vcpu& v);
+// PV vCPUs start with a 100 Hz timer until their kernel stops it: call when the vCPU is first brought up.
+void start_default_periodic_timer(Vcpu& v);
+
+// The domain asked for its end, or was ended (SHUTDOWN_*): vCPUs stop, dom0 is told. The second call does nothing. The hardware
+// domain's end is the machine's. Any context.
+void shutdown_domain(Domain& d, u32 reason);
+// Undoes shutdown_domain() (XEN_DOMCTL_resumedomain). The caller serialises.
+void resume_domain(Domain& d);
+// The domain is about to be freed: stops its watchdogs and the scheduler's timer. Its vCPUs are removed already.
+void cancel_domain_timers(Domain& d);
+
+// What event channels offer (core/evtchn).
+namespace evtchn {
+// The port's pending bit. False for ports that do not exist.
+bool is_pending(Domain& d, Port port);
+// Raises a per-vCPU VIRQ; nothing where the guest has not bound it. Any context.
+void send_vcpu_virq(Vcpu& v, u32 virq);
+}  // namespace evtchn
+
+}  // namespace xylem
