@@ -62,6 +62,20 @@ Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned addre
 // The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes.
 // XEN_EINVAL where the frame is not the domain's or was let go before.
 Result<> release_domain_page(Domain& domain, PageInfo& page);
+
+// --- handing frames over (XENMEM_exchange, GNTTABOP_transfer) ------------------------------------------------------------------
+// Takes a frame away from its domain that nobody else uses: afterwards it has no owner, counts as nobody's memory, and is the
+// caller's. The M2P keeps its entry. XEN_EINVAL: not the domain's, or let go before. XEN_EBUSY: any reference besides the
+// owner's, any type use, a pin.
+Result<> detach_domain_page(Domain& domain, PageInfo& page);
+// Gives a detached frame to a domain, contents and all (the M2P entry stays); translations that the former owner had of it
+// are gone from every TLB when it returns, unless it is the former owner's again. XEN_ENOMEM: the domain is at its maximum
+// (not checked for `returning`: what was the domain's a moment ago). XEN_EINVAL: it is dying. The frame is still the
+// caller's then.
+Result<> attach_domain_page(Domain& domain, PageInfo& page, bool returning = false);
+// To the allocator; M2P = invalid.
+void free_detached_page(PageInfo& page);
+
 // Frames the hypervisor shares with a guest (shared_info, grant tables): owned by the domain for references, not counted as
 // its memory, `writable` says how guests may map them.
 Result<Mfn> allocate_shared_frame(Domain& domain, bool writable = true);

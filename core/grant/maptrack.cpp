@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "core/grant/maptrack.hpp"
+
+#include "base/panic.hpp"
+#include "core/mem/heap.hpp"
+
+namespace xylem::grant {
+
+Result<> Maptrack::create(u32 max_frames) {
+    frames_ = static_cast<Track**>(heap_allocate(max_frames * sizeof(Track*)));
+    if (max_frames != 0 && frames_ == nullptr) return fail(XEN_ENOMEM);
+    max_frames_ = max_frames;
+    return {};
+}
+
+void Maptrack::destroy() {
+    u32 count = 0;
+    {
+        Guard guard(lock_);
+        XYLEM_BUG_ON(live_ != 0);
+        count = std::exchange(frame_count_, 0u);
+        first_free_ = none;
+        closed_ = true;
+    }
+    for (u32 i = 0; i < count; ++i) heap_release(frames_[i], page_size);
+    if (frames_ != nullptr) heap_release(std::exchange(frames_, nullptr), max_frames_ * sizeof(Track*));
+}
+
+// Adds a frame of handles, lowest first on the free list. The allocation happens outside the lock, so two vCPUs may both
+// bring one; the loser's is given back.
+bool Maptrack::grow() {
+    auto* fresh = static_cast<Track*>(heap_allocate(page_size));
+    if (fresh == nullptr) return false;
+    {
+        Guard guard(lock_);
+        if (first_free_ == none && frame_count_ < max_frames_ && !closed_) {
+            const u32 base = frame_count_ * per_frame;
+            for (u32 i = 0; i < per_frame; ++i) fresh[i] = {nullptr, i + 1 < per_frame ? base + i + 1 : none, 0, 0, 0};
+            frames_[frame_count_++] = std::exchange(fresh, nullptr);
+            first_free_ = base;
+        }
+    }
+    if (fresh != nullptr) heap_release(fresh, page_size);
+    return true;
+}
+
+Result<Handle> Maptrack::reserve(Domain& granter, u32 ref) {
+    for (;;) {
+        {
+            Guard guard(lock_);
+            if (closed_) return fail(XEN_ENOSPC);
+            if (first_free_ != none) {
+                const Handle handle = first_free_;
+                Track& t = track(handle);
+                first_free_ = t.ref;
+                granter.references.fetch_add(1, std::memory_order_relaxed);
+                t = {&granter, ref, 0, 1, 0};
+                ++live_;
+                return handle;
+            }
+            if (frame_count_ == max_frames_) return fail(XEN_ENOSPC);
+        }
+        if (!grow()) return fail(XEN_ENOSPC);
+    }
+}
+
+void Maptrack::publish(Handle handle, u8 parts) {
+    Guard guard(lock_);
+    Track& t = track(handle);
+    t.parts = parts;
+    t.claims = 0;
+}
+
+Domain* Maptrack::free_handle(Handle handle) {
+    Track& t = track(handle);
+    Domain* granter = t.granter;
+    t = {nullptr, first_free_, 0, 0, 0};
+    first_free_ = handle;
+    --live_;
+    return granter;
+}
+
+void Maptrack::cancel(Handle handle) {
+    DomainRef dropped;  // released after the lock
+    Guard guard(lock_);
+    dropped = DomainRef::adopt(free_handle(handle));
+}
+
+Mapping Maptrack::claim(Handle handle, u8 wanted) {
+    Guard guard(lock_);
+    if (handle / per_frame >= frame_count_) return {};
+    Track& t = track(handle);
+    if (t.granter == nullptr || (t.parts & part::mappings) == 0) return {};
+    u8 taken = t.parts & wanted & part::mappings;
+    const u8 made = t.parts & (part::readonly | part::contains_pte);
+    if (taken == 0) return {t.granter, t.ref, made};
+    if ((t.parts & part::mappings) == taken) taken |= t.parts & part::device_access;
+    t.parts = static_cast<u8>(t.parts & ~taken);
+    ++t.claims;
+    return {t.granter, t.ref, static_cast<u8>(taken | made)};
+}
+
+void Maptrack::restore(Handle handle, u8 parts) {
+    Guard guard(lock_);
+    Track& t = track(handle);
+    t.parts = static_cast<u8>(t.parts | (parts & (part::mappings | part::device_access)));
+    --t.claims;
+}
+
+void Maptrack::finish(Handle handle) {
+    DomainRef dropped;
+    Guard guard(lock_);
+    Track& t = track(handle);
+    if (--t.claims == 0 && (t.parts & part::mappings) == 0) dropped = DomainRef::adopt(free_handle(handle));
+}
+
+void Maptrack::close() {
+    Guard guard(lock_);
+    closed_ = true;
+}
+
+u32 Maptrack::limit() {
+    Guard guard(lock_);
+    return frame_count_ * per_frame;
+}
+
+u32 Maptrack::live() {
+    Guard guard(lock_);
+    return live_;
+}
+
+}  // namespace xylem::grant
