@@ -43,7 +43,6 @@ struct Vcpu {
 namespace work {
 inline constexpr u32 nmi = 1;
 inline constexpr u32 update_runstate = 2;
-inline constexpr u32 stop = 4;  // paused, shut down or dying: do not enter the guest
 }  // namespace work
 
 // Makes the vCPU notice what was just made pending for it (an event, pending_work): wakes it when blocked, interrupts it

@@ -6,6 +6,7 @@
 
 #include "arch/x86/entry/offsets.h"
 #include "base/types.hpp"
+#include "core/port/sched.hpp"
 #include "cpu/instructions.hpp"
 
 namespace xylem {
@@ -25,7 +26,7 @@ struct [[gnu::packed]] TaskState {
 static_assert(sizeof(TaskState) == 104);
 
 struct PerCpu {
-    std::atomic<u32> need_work{0};  // exit path must look: reschedule etc. (read by assembly)
+    CpuWork work;                   // the exit path must look: reschedule etc. (first: read by assembly)
     CpuId id{0};
     u32 apic_id = 0;
     bool online = false;
@@ -37,11 +38,6 @@ struct PerCpu {
     u64 gdt_page_mfn = 0;
     std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush
 };
-
-namespace cpu_work {
-inline constexpr u32 reschedule = 1;
-inline constexpr u32 flush_tlb = 2;
-}  // namespace cpu_work
 
 inline constexpr unsigned max_cpus = 256;
 

@@ -81,9 +81,13 @@ common_entry:
     call handle_from_guest
     jmp  exit_to_guest
 1:  call handle_from_hypervisor
+    testq %rax, %rax
+    jnz  2f
     POP_REGISTERS
     addq $8, %rsp
     iretq
+2:  movq %rax, %rsp                     /* the guest's iret failed: its frame, with the failsafe callback in it */
+    jmp  exit_to_guest
 
 /* NMI, double fault, machine check: on stacks of their own, straight back to where they came from. */
     .macro IST_STUB name, vector, has_error

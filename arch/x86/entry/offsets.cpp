@@ -14,7 +14,7 @@ static_assert(ARCH_FROM_FRAME == -static_cast<int>(offsetof(ArchVcpu, guest)));
 static_assert(TOP_CPU == offsetof(ArchVcpu, cpu) - offsetof(ArchVcpu, guest));
 static_assert(TOP_VCPU == offsetof(ArchVcpu, vcpu) - offsetof(ArchVcpu, guest));
 static_assert(TOP_KERNEL_MODE == offsetof(ArchVcpu, kernel_mode) - offsetof(ArchVcpu, guest));
-static_assert(CPU_NEED_WORK == offsetof(PerCpu, need_work));
+static_assert(CPU_NEED_WORK == offsetof(PerCpu, work));
 static_assert(VCPU_INFO == offsetof(Vcpu, info) && VCPU_PENDING_WORK == offsetof(Vcpu, pending_work));
 static_assert(offsetof(vcpu_info, evtchn_upcall_pending) == 0 && offsetof(vcpu_info, evtchn_upcall_mask) == 1);
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// What the entry code calls: faults and interrupts, from guests and from the hypervisor itself.
+#include "arch/x86/domain/arch_vcpu.hpp"
+#include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/report.hpp"
+#include "arch/x86/irqchip/local_apic.hpp"
+#include "arch/x86/irqchip/vectors.hpp"
+#include "arch/x86/mm/tlb.hpp"
+#include "arch/x86/pv/guest_entry.hpp"
+#include "arch/x86/pv/traps.hpp"
+#include "base/log.hpp"
+#include "core/sched/scheduler.hpp"
+#include "core/sched/timer.hpp"
+#include "cpu/instructions.hpp"
+#include "cpu/irqflags.hpp"
+#include "hw/x86/registers.hpp"
+#include "init/interrupts.hpp"
+
+extern "C" {
+struct Fixup {
+    unsigned long from, to;
+};
+extern const Fixup exception_table_begin[], exception_table_end[];
+void guest_iret();
+void exit_work(xylem::Frame* frame);
+void handle_from_guest(xylem::Frame* frame);
+xylem::Frame* handle_from_hypervisor(xylem::Frame* frame);
+void handle_on_own_stack(xylem::Frame* frame);
+void finish_first_switch(xylem::Vcpu* previous);
+}
+
+namespace xylem {
+namespace {
+
+ArchVcpu& vcpu_of(Frame* frame) { return *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME); }
+
+// Where an instruction that may fault continues; 0 = it may not.
+u64 fixup_for(u64 rip) {
+    for (const Fixup* f = exception_table_begin; f != exception_table_end; ++f)
+        if (f->from == rip) return f->to;
+    return 0;
+}
+
+void interrupt(u32 vector) {
+    switch (vector) {
+        case irqchip::timer_vector:
+            irqchip::local_apic.eoi();
+            timers_run();
+            break;
+        case irqchip::ipi_event_check_vector: irqchip::local_apic.eoi(); break;  // the exit path looks
+        case irqchip::ipi_tlb_flush_vector:
+            irqchip::local_apic.eoi();
+            on_tlb_flush_ipi();
+            break;
+        case irqchip::spurious_vector: break;
+        case irqchip::error_vector:
+            log::warning("APIC error on CPU {}: status {:#x}", current_arch().cpu->id, irqchip::local_apic.take_errors());
+            irqchip::local_apic.eoi();
+            break;
+        default: device_interrupt(static_cast<u8>(vector)); break;
+    }
+}
+
+}  // namespace
+}  // namespace xylem
+
+using namespace xylem;
+
+void handle_from_guest(Frame* frame) {
+    ArchVcpu& v = vcpu_of(frame);
+    const u32 vector = frame->entry_vector;
+    if (vector < 32 || vector == 0x80) {
+        const u64 address = vector == x86::vector::page_fault ? cpu::read_cr2() : 0;
+        cpu::irq_enable();
+        pv::handle_exception(v, vector, address);
+        cpu::irq_disable();
+        return;
+    }
+    interrupt(vector);
+}
+
+// Null: go on where it was interrupted. Else: leave to the guest with this frame.
+Frame* handle_from_hypervisor(Frame* frame) {
+    const u32 vector = frame->entry_vector;
+    if (vector >= 32) {
+        interrupt(vector);
+        return nullptr;
+    }
+    if (const u64 to = fixup_for(frame->rip); to != 0) {
+        frame->rip = to;
+        return nullptr;
+    }
+    if (frame->rip == reinterpret_cast<u64>(&guest_iret)) {
+        // The guest's own values made its iret fault. The fault's frame lies over the guest's, whose general registers were
+        // popped already and stand in the fault's frame.
+        ArchVcpu& v = current_arch();
+        __builtin_memmove(&v.guest, frame, FRAME_ERROR_CODE);
+        pv::deliver_failsafe(v);
+        return &v.guest;
+    }
+    report_fault(*frame);
+}
+
+void handle_on_own_stack(Frame* frame) {
+    if (frame->entry_vector == x86::vector::nmi && handle_nmi(*frame)) return;
+    report_fault(*frame);
+}
+
+void exit_work(Frame* frame) {
+    ArchVcpu& v = vcpu_of(frame);
+    Vcpu& vcpu = *v.vcpu;
+    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::preempt_if_needed();
+    const u32 pending = vcpu.pending_work.load(std::memory_order_relaxed);
+    if (pending != 0) {
+        if ((pending & work::update_runstate) != 0) {
+            vcpu.pending_work.fetch_and(~work::update_runstate);
+            publish_runstate(vcpu);
+        }
+        if ((pending & work::nmi) != 0 && !v.nmi_in_progress) {
+            vcpu.pending_work.fetch_and(~work::nmi);
+            pv::deliver_nmi(v);
+        }
+    }
+    if (event_deliverable(vcpu)) pv::deliver_event(v);
+}
+
+void finish_first_switch(Vcpu* previous) { sched::finish_switch(*previous); }

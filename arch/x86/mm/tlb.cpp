@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "arch/x86/mm/tlb.hpp"
+
+#include <atomic>
+
+#include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/setup.hpp"
+#include "arch/x86/irqchip/local_apic.hpp"
+#include "arch/x86/irqchip/vectors.hpp"
+#include "base/sync/spinlock.hpp"
+#include "core/port/machine.hpp"
+
+namespace xylem {
+namespace {
+
+// Counts whole flushes of any CPU. A CPU whose last flush is later than a stamp holds nothing older than the stamp.
+constinit std::atomic<u32> flush_clock{1};
+
+// One request at a time; every CPU asked clears its bit when it has flushed.
+struct Request {
+    Spinlock lock;
+    std::atomic<u64> waiting[sched::CpuMask::capacity / 64]{};
+    u64 va = 0;
+    bool one_page = false;
+};
+constinit Request request;
+
+void note_flush(PerCpu& cpu) {
+    cpu.last_tlb_flush.store(flush_clock.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+bool anyone_waits() {
+    for (const auto& word : request.waiting)
+        if (word.load(std::memory_order_acquire) != 0) return true;
+    return false;
+}
+
+// Asks the other CPUs of the mask and waits. Interrupts must be on: another CPU may be asking us.
+void ask_others(const sched::CpuMask& cpus, bool one_page, u64 va) {
+    const u32 self = current_arch().cpu->id.raw;
+    bool any = false;
+    for (u32 i = 0; i < port::online_cpus(); ++i) any = any || (i != self && cpus.has(CpuId(i)));
+    if (!any) return;
+    // While another CPU holds the request it may wait for us: spin with interrupts on, which take its IPI.
+    Guard g(request.lock);
+    request.va = va;
+    request.one_page = one_page;
+    for (u32 i = 0; i < port::online_cpus(); ++i)
+        if (i != self && cpus.has(CpuId(i))) request.waiting[i / 64].fetch_or(u64{1} << (i % 64), std::memory_order_release);
+    for (u32 i = 0; i < port::online_cpus(); ++i)
+        if (i != self && cpus.has(CpuId(i)))
+            irqchip::local_apic.send(cpu_by_id(CpuId(i))->apic_id, irqchip::ipi_tlb_flush_vector);
+    while (anyone_waits()) cpu::relax();
+}
+
+}  // namespace
+
+void load_root(ArchVcpu& v, u64 root) {
+    v.loaded_root = root;
+    cpu::write_cr3(root);
+    note_flush(*v.cpu);
+}
+
+void flush_tlb_local() {
+    cpu::write_cr3(cpu::read_cr3());
+    note_flush(*current_arch().cpu);
+}
+
+void flush_page_local(u64 va) { cpu::invlpg(va); }
+
+void flush_tlb_on(const sched::CpuMask& cpus) {
+    if (cpus.has(current_arch().cpu->id)) flush_tlb_local();
+    ask_others(cpus, false, 0);
+}
+
+void flush_page_on(const sched::CpuMask& cpus, u64 va) {
+    if (cpus.has(current_arch().cpu->id)) flush_page_local(va);
+    ask_others(cpus, true, va);
+}
+
+void on_tlb_flush_ipi() {
+    PerCpu& cpu = *current_arch().cpu;
+    if (request.one_page) {
+        flush_page_local(request.va);
+    } else {
+        flush_tlb_local();
+    }
+    request.waiting[cpu.id.raw / 64].fetch_and(~(u64{1} << (cpu.id.raw % 64)), std::memory_order_release);
+}
+
+namespace port {
+
+u32 tlb_clock() { return flush_clock.load(std::memory_order_relaxed); }
+
+void flush_stale_tlbs(u32 stamp) {
+    if (stamp == 0) return;
+    sched::CpuMask stale;
+    bool any = false;
+    for (u32 i = 0; i < online_cpus(); ++i) {
+        // Later than the stamp, modulo 2^32: clean.
+        if (static_cast<i32>(cpu_by_id(CpuId(i))->last_tlb_flush.load(std::memory_order_acquire) - stamp) > 0) continue;
+        stale.set(CpuId(i));
+        any = true;
+    }
+    if (any) flush_tlb_on(stale);
+}
+
+}  // namespace port
+}  // namespace xylem
