@@ -18,10 +18,12 @@ struct Frame {
     u64 ss;  // low 16 bits
 
     // A general register by its number in instruction encodings (0 rax, 1 rcx, … 15 r15).
-    u64& gpr(unsigned index) {
-        constexpr u8 offset[16] = {80, 88, 96, 40, 152, 32, 104, 112, 72, 64, 56, 48, 24, 16, 8, 0};
-        return *reinterpret_cast<u64*>(reinterpret_cast<u8*>(this) + offset[index & 15]);
+    u64& gpr(unsigned index) { return *reinterpret_cast<u64*>(reinterpret_cast<u8*>(this) + gpr_offset[index & 15]); }
+    const u64& gpr(unsigned index) const {
+        return *reinterpret_cast<const u64*>(reinterpret_cast<const u8*>(this) + gpr_offset[index & 15]);
     }
+
+    static constexpr u8 gpr_offset[16] = {80, 88, 96, 40, 152, 32, 104, 112, 72, 64, 56, 48, 24, 16, 8, 0};
 };
 static_assert(sizeof(Frame) == 168);
 static_assert(offsetof(Frame, rax) == 80 && offsetof(Frame, rcx) == 88 && offsetof(Frame, rdx) == 96 &&
