@@ -2,7 +2,8 @@
 // The C library as far as Debian's static liblzma, libzstd, libz and liblz4 ask for it at link time; hypervisor only.
 // The libraries get all their memory from a Scratch through their own allocator hooks (init/dom0/image/decompress.cpp), so the
 // allocation functions here have no memory to give: whoever calls them gets a clean "out of memory".
-#include <cstddef>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/panic.hpp"
 #include "base/types.hpp"
@@ -11,32 +12,24 @@ using xylem::usize;
 
 extern "C" {
 
-void* memcpy(void* __restrict to, const void* __restrict from, size_t size);
-void* memmove(void* to, const void* from, size_t size);
-void* memset(void* to, int value, size_t size);
-
-void* malloc(size_t);
-void* calloc(size_t, size_t);
-void free(void*);
 void ZSTDv05_findFrameSizeInfoLegacy(const void* in, size_t size, size_t* frame_size, unsigned long long* bound);
 void ZSTDv06_findFrameSizeInfoLegacy(const void* in, size_t size, size_t* frame_size, unsigned long long* bound);
 void ZSTDv07_findFrameSizeInfoLegacy(const void* in, size_t size, size_t* frame_size, unsigned long long* bound);
-[[noreturn]] void abort();
 [[noreturn]] void __stack_chk_fail();
 void* __memcpy_chk(void* to, const void* from, size_t size, size_t room);
 void* __memmove_chk(void* to, const void* from, size_t size, size_t room);
 void* __memset_chk(void* to, int value, size_t size, size_t room);
 void __explicit_bzero_chk(void* to, size_t size, size_t room);
 
-void* malloc(size_t) {
+void* malloc(size_t) noexcept {
     return nullptr;
 }
-void* calloc(size_t, size_t) {
+void* calloc(size_t, size_t) noexcept {
     return nullptr;
 }
-void free(void*) {}
+void free(void*) noexcept {}
 
-void abort() {
+void abort() noexcept {
     xylem::panic("a decompression library gave up");
 }
 void __stack_chk_fail() {

@@ -20,6 +20,7 @@ bool is_sign(u32 byte) {
 // The first E8 or E9 at or behind `at`, or `end`. Never reads at or behind `end`.
 usize next_opcode(const u8* bytes, usize at, usize end) {
     constexpr u64 each = 0x0101'0101'0101'0101;
+    if (at >= end) return end;  // a filtered branch may have ended behind it
     while (end - at >= sizeof(u64)) {
         u64 word;
         __builtin_memcpy(&word, bytes + at, sizeof word);

@@ -173,6 +173,7 @@ u64 scratch_bytes(const Payload& payload) {
 
 ImageResult<usize> decompress(Format format, std::span<const u8> in, std::span<u8> out, Scratch& scratch) {
     scratch.reset();
+    if (in.empty()) return image_fail(truncated, "the kernel's payload is empty");
     switch (format) {
         case Format::elf:
             if (in.size() > out.size()) return image_fail(corrupt, "the ELF file is longer than its length says");

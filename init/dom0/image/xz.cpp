@@ -182,7 +182,7 @@ ImageResult<usize> decompress_xz(std::span<const u8> in, std::span<u8> out, Scra
 }
 
 u64 xz_window(std::span<const u8> in) {
-    alignas(64) u8 area[2048];  // filter options of one block
+    alignas(64) u8 area[1024];  // filter options of one block
     Scratch scratch(area);
     return XzStream(in, {}, scratch).window();
 }
