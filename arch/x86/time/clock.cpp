@@ -71,6 +71,8 @@ struct Clock {
     Pair last;           // the newest reading
     Scale nanos_to_tsc;  // for arm_timer
     Scale nanos_to_apic;
+    u64 apic_ticks = 0;  // counted while the TSC went apic_window
+    u64 apic_window = 1;
 };
 constinit Clock clock;
 
@@ -79,20 +81,31 @@ u64 tsc_per_tick() {
     return mul_div(clock.hertz.load(std::memory_order_relaxed) << 24, rate.denominator, rate.numerator);
 }
 
-// The tightest of a few readings: an interruption between the two TSC values only makes one of them useless.
-Pair read_pair() {
+// A TSC value and what `counter` told then: the tightest of a few readings, because an interruption between the two TSC values
+// only makes one of them useless.
+template <class F>
+Pair read_beside_tsc(F counter) {
     constexpr unsigned tries = 6;
     Pair best;
     u64 best_width = ~u64{0};
     for (unsigned i = 0; i < tries; ++i) {
         const u64 before = cpu::rdtsc();
-        const u64 ticks = clock.timer.read();
+        const u64 ticks = counter();
         const u64 width = cpu::rdtsc() - before;
         if (width >= best_width) continue;
         best_width = width;
         best = {before + width / 2, ticks};
     }
     return best;
+}
+
+Pair read_pair() {
+    return read_beside_tsc([] { return clock.timer.read(); });
+}
+
+// The APIC's timer counts down.
+Pair read_apic() {
+    return read_beside_tsc([] { return u64{~irqchip::local_apic.ticks_left()}; });
 }
 
 // A reading that knows the instant of a tick much better than the tick is long; ends after a few ticks.
@@ -125,6 +138,8 @@ u64 hertz_between(Pair from, Pair to) {
 void set_hertz(u64 hertz) {
     clock.hertz.store(hertz, std::memory_order_relaxed);
     clock.nanos_to_tsc = inverse_scale_of(hertz);
+    const u64 apic_hertz = mul_div(hertz, clock.apic_ticks, clock.apic_window);
+    clock.nanos_to_apic = apic_hertz != 0 ? inverse_scale_of(apic_hertz) : Scale{};
 }
 
 // [SDM 2A, CPUID leaf 15H] 0 where the CPU does not tell the whole of it.
@@ -153,7 +168,7 @@ void init(const acpi::PlatformInfo& info, Options options) {
     // The TSC and the APIC's timer over one window.
     irqchip::local_apic.start_counting();
     const Pair start = read_pair();
-    const u32 apic_start = irqchip::local_apic.ticks_left();
+    const Pair apic_start = read_apic();
     u64 passed = 0;
     while (static_cast<Nanos>(clock.timer.rate().to_nanos(passed)) < first_window) {
         cpu::relax();
@@ -161,8 +176,10 @@ void init(const acpi::PlatformInfo& info, Options options) {
             unwrapped((start.ticks + passed) & ((u64{1} << clock.timer.bits()) - 1), clock.timer.read(), clock.timer.bits(), 0);
     }
     Pair end = read_pair();
-    const u32 apic_ticks = apic_start - irqchip::local_apic.ticks_left();
+    const Pair apic_end = read_apic();
     irqchip::local_apic.stop_counting();
+    clock.apic_ticks = apic_end.ticks - apic_start.ticks;
+    clock.apic_window = apic_end.tsc - apic_start.tsc;
     end.ticks = start.ticks + unwrapped(start.ticks, end.ticks, clock.timer.bits(), passed);
 
     u64 hertz = hertz_between(start, end);
@@ -172,8 +189,6 @@ void init(const acpi::PlatformInfo& info, Options options) {
         hertz = told;
     }
     set_hertz(hertz);
-    const u64 apic_hertz = frequency(apic_ticks, end.ticks - start.ticks, clock.timer.rate());
-    clock.nanos_to_apic = apic_hertz != 0 ? inverse_scale_of(apic_hertz) : Scale{};
 
     const u64 flags = cpu::irq_save();
     clock.base = read_edge();
@@ -181,7 +196,8 @@ void init(const acpi::PlatformInfo& info, Options options) {
     clock.stamp.set({clock.base.tsc, 0, scale_of(hertz)});
     cpu::irq_restore(flags);
     log::info("Time: {} clock, {} bits; TSC {} kHz{}, APIC timer {} kHz.", name_of(clock.timer.source()), clock.timer.bits(),
-              hertz / 1000, std::string_view(clock.exact ? " (as the CPU says)" : ""), apic_hertz / 1000);
+              hertz / 1000, std::string_view(clock.exact ? " (as the CPU says)" : ""),
+              mul_div(hertz, clock.apic_ticks, clock.apic_window) * 16 / 1000);
 }
 
 void refine() {
