@@ -23,6 +23,12 @@ u32 load_of(const RunQueue& q) {
     return q.waiting.load(std::memory_order_relaxed) + (q.idling.load(std::memory_order_relaxed) ? 0 : 1);
 }
 
+// Weights of everybody who wants this CPU.
+u64 weight_of(const RunQueue& q) {
+    return q.waiting_weight.load(std::memory_order_relaxed) +
+           (q.idling.load(std::memory_order_relaxed) ? 0 : q.seen_weight.load(std::memory_order_relaxed));
+}
+
 // What the running vCPU's virtual time is about now. Without the lock: a hint.
 u64 seen_vtime(const RunQueue& q, Nanos now) {
     const Nanos ran = std::max<Nanos>(0, now - q.seen_since.load(std::memory_order_relaxed));
@@ -57,7 +63,7 @@ bool pull(RunQueue& from, RunQueue& to, bool only_lagging) XYLEM_NO_ANALYSIS {
         const u64 mine = to.head == nullptr || distance(to.current->sched.vtime, to.head->sched.vtime) < 0
                              ? to.current->sched.vtime
                              : to.head->sched.vtime;
-        if (load_of(from) < load_of(to) || distance(mine, v->sched.vtime) < unfair) v = nullptr;
+        if (weight_of(from) < weight_of(to) || distance(mine, v->sched.vtime) < unfair) v = nullptr;
     }
     if (v != nullptr) {
         Entity& e = v->sched;
@@ -129,7 +135,7 @@ void offer(RunQueue& from) XYLEM_NO_ANALYSIS {
         bool call = to.idling.load(std::memory_order_relaxed);
         if (!call) {
             const i64 ahead = distance(seen_vtime(to, now), front);
-            call = (ahead >= unfair && load_of(from) >= load_of(to)) || ahead < -2 * max_divergence;
+            call = (ahead >= unfair && weight_of(from) >= weight_of(to)) || ahead < -2 * max_divergence;
         }
         if (!call) continue;
         from.lock.lock();

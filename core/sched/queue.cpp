@@ -43,6 +43,7 @@ void enqueue(RunQueue& q, Vcpu& v) {
     (after == nullptr ? q.tail : after->sched.previous) = &v;
     e.queued = true;
     q.waiting.store(q.waiting.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    q.waiting_weight.store(q.waiting_weight.load(std::memory_order_relaxed) + e.weight, std::memory_order_relaxed);
     total_waiting.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -53,6 +54,7 @@ void dequeue(RunQueue& q, Vcpu& v) {
     e.next = e.previous = nullptr;
     e.queued = false;
     q.waiting.store(q.waiting.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    q.waiting_weight.store(q.waiting_weight.load(std::memory_order_relaxed) - e.weight, std::memory_order_relaxed);
     total_waiting.fetch_sub(1, std::memory_order_relaxed);
 }
 

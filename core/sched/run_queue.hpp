@@ -14,8 +14,9 @@ struct alignas(64) RunQueue {
     // The CPU has nothing to run: `current` is the idle vCPU, or a vCPU that blocked and idles in place. Read without the lock
     // as a hint.
     std::atomic<bool> idling{false};
-    std::atomic<u32> waiting{0};  // vCPUs in the queue; read without the lock as a hint
-    bool misplaced = false;       // somebody in the queue or running may not be here any more (affinity)
+    std::atomic<u32> waiting{0};         // vCPUs in the queue; read without the lock as a hint
+    std::atomic<u64> waiting_weight{0};  // their weights together
+    bool misplaced = false;              // somebody in the queue or running may not be here any more (affinity)
     bool yielding = false;
     std::atomic<bool> offered{false};  // another CPU has something for this one
     Vcpu* head = nullptr;              // ordered by vtime

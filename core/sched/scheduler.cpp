@@ -255,6 +255,9 @@ void schedule() XYLEM_NO_ANALYSIS {
 void set_weight(Vcpu& v, u32 weight) XYLEM_NO_ANALYSIS {
     RunQueue& q = lock_queue_of(v);
     if (q.current == &v) charge_current(q, port::now());
+    if (v.sched.queued)
+        q.waiting_weight.store(q.waiting_weight.load(std::memory_order_relaxed) - v.sched.weight + weight,
+                               std::memory_order_relaxed);
     v.sched.weight = weight;
     q.lock.unlock();
 }

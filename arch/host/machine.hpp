@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The machine of host tests: one thread plays every CPU, time passes when the test says so.
+#pragma once
+
+#include <cstdint>
+
+#include "core/port/machine.hpp"
+
+namespace xylem::host {
+
+inline constexpr u32 max_cpus = 16;
+
+struct Machine {
+    Nanos now = 0;
+    u32 cpus = 1;
+    CpuId cpu{0};                  // who executes
+    Vcpu* current[max_cpus]{};     // whose stack each CPU is on
+    Nanos timer[max_cpus];         // one-shot timers
+    bool event_check[max_cpus]{};  // IPIs that are on their way
+    u64 timer_programs = 0;        // how often hardware was told
+    u64 event_checks = 0;
+    Machine() {
+        for (Nanos& t : timer) t = never;
+    }
+};
+inline Machine machine;
+
+// Guest virtual addresses of tests are host addresses; this page faults.
+inline constexpr u64 bad_guest_address = 0xdead'0000;
+
+}  // namespace xylem::host

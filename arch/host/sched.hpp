@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Simulated CPUs that really run the scheduler: every vCPU is a fiber with its own stack, guests are functions that compute
+// and sleep in simulated time. Deterministic: one thread, the world advances from event to event.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/domain/domain.hpp"
+
+namespace xylem::host {
+
+struct Fiber;
+
+class World {
+   public:
+    explicit World(u32 cpus);
+    ~World();
+    World(const World&) = delete;
+
+    Domain& add_domain(u32 weight = 256, u32 cap = 0);
+    // A vCPU whose guest executes `guest` (on its own stack) and then sleeps for ever. Brought up by start().
+    Vcpu& add_vcpu(Domain& d, std::function<void()> guest);
+    void start(Vcpu& v);
+    // Runs the CPUs until `when`. Stops early when nothing can happen any more.
+    void run_until(Nanos when);
+
+    // --- for guests: on the fiber of the current vCPU
+    void compute(Nanos duration);
+    void compute_forever();
+    void sleep(Nanos duration);  // a timer, then a block
+
+    // Called from CPU `cpu` with interrupts off, as an interrupt handler would be.
+    void as_interrupt_on(CpuId cpu, const std::function<void()>& handler);
+
+    // Injected at places where another CPU could act in between.
+    std::function<void()> before_halt;
+    std::function<void(Vcpu& from)> while_switching;
+    u64 switches = 0;
+    u64 time_updates = 0;
+    u32 shutdown_reason = ~u32{0};
+
+   private:
+    friend struct Fiber;
+    void deliver(u32 cpu);
+    void resume(u32 cpu);
+
+    std::vector<std::unique_ptr<Domain>> domains_;
+    std::vector<std::unique_ptr<Vcpu>> vcpus_;
+    std::vector<Nanos> sleep_until_;
+};
+
+extern World* world;
+extern bool runstate_flag;  // what port::runstate_update_flag says
+
+}  // namespace xylem::host
