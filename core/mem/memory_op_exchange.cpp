@@ -35,8 +35,7 @@ class Exchange {
     void undo_inputs(u64 pages);
     void undo_outputs(u64 extents);
     PageInfo* input_page(u64 page) const {
-        return find_page(
-            port::machine_frame(*domain_, Gfn(input_list_[page >> in_order_]) + (page & ((u64{1} << in_order_) - 1))));
+        return find_page(port::gfn_to_mfn(*domain_, Gfn(input_list_[page >> in_order_]) + (page & ((u64{1} << in_order_) - 1))));
     }
 
     DomainRef domain_;

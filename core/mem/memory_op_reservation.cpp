@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/domain/domain.hpp"
+#include "core/mem/frames.hpp"
 #include "core/mem/memory_op.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/guest_map.hpp"
@@ -85,16 +86,16 @@ u32 allocate_piece(const Extents& e, std::span<u64> want, bool populate, Pace& p
 Result<long> grow(Vcpu& vcpu, u64 argument, bool populate) {
     const Extents e = TRY(read_extents(vcpu, argument));
     if (!may_grow(*e.domain)) return fail(XEN_EINVAL);
-    u64 frames[piece] = {};
+    u64 list[piece] = {};
     Pace pace;
     for (u64 done = 0; done < e.count;) {
         const u32 n = static_cast<u32>(std::min<u64>(e.count - done, piece));
-        if (populate && !e.list.element(done).read_many(frames, n)) return count_or(done, XEN_EFAULT);
-        const u32 made = allocate_piece(e, std::span(frames, n), populate, pace);
+        if (populate && !e.list.element(done).read_many(list, n)) return count_or(done, XEN_EFAULT);
+        const u32 made = allocate_piece(e, std::span(list, n), populate, pace);
         // increase_reservation works without a list; nobody learns the frames then.
         const bool tell = populate || !e.list.is_null();
-        if (tell && made != 0 && !e.list.element(done).write_many(frames, made)) {
-            for (u32 i = 0; i < made; ++i) release_extent(*e.domain, Mfn(frames[i]), e.pages());
+        if (tell && made != 0 && !e.list.element(done).write_many(list, made)) {
+            for (u32 i = 0; i < made; ++i) release_extent(*e.domain, Mfn(list[i]), e.pages());
             return count_or(done, XEN_EFAULT);
         }
         done += made;
@@ -116,14 +117,14 @@ Result<long> populate_physmap(Vcpu& vcpu, u64 argument) {
 // The M2P follows in release_domain_page. A frame that others still use is freed when they let go.
 Result<long> decrease_reservation(Vcpu& vcpu, u64 argument) {
     const Extents e = TRY(read_extents(vcpu, argument));
-    u64 frames[piece];
+    u64 list[piece];
     Pace pace;
     for (u64 done = 0; done < e.count;) {
         const u32 n = static_cast<u32>(std::min<u64>(e.count - done, piece));
-        if (!e.list.element(done).read_many(frames, n)) return count_or(done, XEN_EFAULT);
+        if (!e.list.element(done).read_many(list, n)) return count_or(done, XEN_EFAULT);
         for (u32 i = 0; i < n; ++i, ++done) {
             for (u64 k = 0; k < e.pages(); ++k) {
-                PageInfo* page = find_page(port::machine_frame(*e.domain, Gfn(frames[i]) + k));
+                PageInfo* page = find_page(port::gfn_to_mfn(*e.domain, Gfn(list[i]) + k));
                 if (page == nullptr || !release_domain_page(*e.domain, *page)) return static_cast<long>(done);
             }
             pace.did(e.pages());
@@ -141,7 +142,7 @@ Result<long> claim_pages(Vcpu& vcpu, u64 argument) {
     if (op.nr_extents == 0) return 0;
     const u64 has = d->total_pages.load(std::memory_order_relaxed);
     if (op.nr_extents <= has || op.nr_extents > d->max_pages.load(std::memory_order_relaxed)) return fail(XEN_EINVAL);
-    if (op.nr_extents - has > port::free_frames()) return fail(XEN_ENOMEM);
+    if (op.nr_extents - has > frames().free_frames()) return fail(XEN_ENOMEM);
     return 0;
 }
 
