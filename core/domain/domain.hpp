@@ -22,6 +22,7 @@ namespace irq {
 class PirqTable;
 }
 struct ArchDomain;
+struct MemoryMap;
 
 inline constexpr u32 max_vcpus_per_domain = 128;
 
@@ -47,6 +48,9 @@ struct Domain {
     std::atomic<u64> total_pages{0};
     std::atomic<u64> max_pages{0};
     // References held on the domain's frames by anybody keep it from being freed: counted per frame, see core/mem.
+
+    // What XENMEM_set_memory_map stored for the domain, or null. Owned; core/mem/memory_op.
+    MemoryMap* memory_map = nullptr;
 
     // --- shared with the guest -------------------------------------------------------------------------------------------------
     Mfn shared_mfn = invalid_mfn;

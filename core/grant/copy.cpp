@@ -105,7 +105,7 @@ Status Side::acquire_grant(Domain& caller, const CopyPointer& p) {
 }
 
 Status Side::acquire_frame(Domain& caller, u64 gfn) {
-    const Mfn mfn = port::machine_frame(caller, Gfn(gfn));
+    const Mfn mfn = port::gfn_to_mfn(caller, Gfn(gfn));
     page_ = find_page(mfn);
     if (page_ == nullptr || !get_reference(*page_, caller.id)) return GNTST_bad_page;
     const Status status = hold(mfn, caller.id);

@@ -26,7 +26,7 @@ Status hand_over(Domain& from, Domain* to, u32 ref, PageInfo& page) {
 
 // By the ABI the page leaves the caller unless the answer is bad_page.
 Status transfer_one(Domain& caller, const gnttab_transfer& op, DomainCache& domains) {
-    PageInfo* page = find_page(port::machine_frame(caller, Gfn(op.mfn)));
+    PageInfo* page = find_page(port::gfn_to_mfn(caller, Gfn(op.mfn)));
     if (page == nullptr || !detach_domain_page(caller, *page)) return GNTST_bad_page;
     const Status status = hand_over(caller, domains.find(DomId(op.domid)), op.ref, *page);
     if (status != GNTST_okay) free_detached_page(*page);

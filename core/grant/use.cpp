@@ -95,7 +95,7 @@ Status Table::snapshot(const Shared& s, Header seen, Use use, Active& into) {
             gfn = load_once(e.full_page.frame);
         }
     }
-    const Mfn mfn = port::machine_frame(owner_, Gfn(gfn));
+    const Mfn mfn = port::gfn_to_mfn(owner_, Gfn(gfn));
     PageInfo* page = find_page(mfn);
     if (page == nullptr || !get_reference(*page, owner_.id)) return GNTST_general_error;
     a.frame = mfn.raw;

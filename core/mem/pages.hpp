@@ -69,7 +69,7 @@ Result<> release_domain_page(Domain& domain, PageInfo& page);
 // owner's, any type use, a pin.
 Result<> detach_domain_page(Domain& domain, PageInfo& page);
 // Gives a detached frame to a domain, contents and all (the M2P entry stays); translations that the former owner had of it
-// are gone from every TLB when it returns, unless it is the former owner's again. XEN_ENOMEM: the domain is at its maximum
+// are gone from every TLB when it returns. XEN_ENOMEM: the domain is at its maximum
 // (not checked for `returning`: what was the domain's a moment ago). XEN_EINVAL: it is dying. The frame is still the
 // caller's then.
 Result<> attach_domain_page(Domain& domain, PageInfo& page, bool returning = false);

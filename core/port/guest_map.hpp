@@ -43,8 +43,4 @@ void flush_domain_tlbs(Domain& domain);
 Result<> allow_device_access(Domain& domain, Mfn mfn, bool writable);
 void revoke_device_access(Domain& domain, Mfn mfn, bool writable);
 
-// The machine frame behind a frame number that the domain wrote (PV: the same number), invalid_mfn where none. Says nothing
-// about ownership. Takes at most the domain's own translation lock (called inside the grant table's).
-Mfn machine_frame(Domain& domain, Gfn gfn);
-
 }  // namespace xylem::port

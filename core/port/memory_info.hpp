@@ -31,7 +31,4 @@ Mfn m2p_extent(u64 index);
 // The highest frame number in the domain's own counting that it says it uses (PV: from its shared_info).
 u64 maximum_guest_frame(Domain& domain);
 
-// Frames on the machine's free lists now.
-u64 free_frames();
-
 }  // namespace xylem::port
