@@ -10,4 +10,9 @@ bool emulate_privileged(ArchVcpu& v);
 // #UD: the forced-emulation CPUID. False: the fault is the guest's.
 bool emulate_invalid_opcode(ArchVcpu& v);
 
+// CR4 while this vCPU runs.
+u64 host_cr4_for(const ArchVcpu& v);
+// The guest's CR0.TS.
+void set_task_switched(ArchVcpu& v, bool on);
+
 }  // namespace xylem::pv

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Small hypercalls about the virtual CPU: traps, stacks, callbacks, debug registers, assists.
+#include "arch/x86/domain/arch_domain.hpp"
+#include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/pv/hypercalls.hpp"
+#include "arch/x86/pv/privileged.hpp"
+#include "core/port/guest.hpp"
+#include "cpu/instructions.hpp"
+
+namespace xylem::pv {
+
+long hypercall_set_trap_table(u64 traps_va, u64, u64, u64, u64, u64) {
+    ArchVcpu& v = current_arch();
+    if (traps_va == 0) {
+        for (unsigned i = 0; i < 256; ++i) v.traps[i] = {};
+        return 0;
+    }
+    const GuestPtr<trap_info> list(traps_va);
+    for (unsigned i = 0; i <= 256; ++i) {
+        const Result<trap_info> t = list.element(i).read();
+        if (!t) return to_hypercall_result(t.error());
+        if (t->address == 0) return 0;
+        if (!layout::is_canonical(t->address)) return -static_cast<long>(XEN_EINVAL);
+        v.traps[t->vector] = {t->address, static_cast<u16>(t->cs | 3), t->flags};
+    }
+    return 0;
+}
+
+long hypercall_stack_switch(u64 ss, u64 sp, u64, u64, u64, u64) {
+    ArchVcpu& v = current_arch();
+    v.kernel_ss = ss | 3;
+    v.kernel_sp = sp;
+    return 0;
+}
+
+long hypercall_fpu_taskswitch(u64 set, u64, u64, u64, u64, u64) {
+    set_task_switched(current_arch(), set != 0);
+    return 0;
+}
+
+long hypercall_set_debugreg(u64 reg, u64 value, u64, u64, u64, u64) {
+    ArchVcpu& v = current_arch();
+    if (reg < 4) {
+        // A breakpoint on hypervisor addresses would be ours to suffer.
+        if (!layout::is_canonical(value) || layout::in_hypervisor(value)) return -static_cast<long>(XEN_EPERM);
+        v.dr[reg] = value;
+        switch (reg) {
+            case 0: cpu::write_dr<0>(value); break;
+            case 1: cpu::write_dr<1>(value); break;
+            case 2: cpu::write_dr<2>(value); break;
+            default: cpu::write_dr<3>(value); break;
+        }
+        return 0;
+    }
+    if (reg == 6) {
+        v.dr6 = (value & 0xe00f) | 0xffff0ff0;
+        return 0;
+    }
+    if (reg != 7) return -static_cast<long>(XEN_EINVAL);
+    // No general-detect trap, and no I/O breakpoints (type 2 in a breakpoint's four control bits).
+    value &= 0xffff'd3ff;
+    value |= 0x400;
+    for (unsigned i = 0; i < 4; ++i)
+        if (((value >> (16 + 4 * i)) & 3) == 2) value &= ~(u64{3} << (2 * i));
+    v.dr7 = value;
+    cpu::write_dr<7>(value);
+    return 0;
+}
+
+long hypercall_get_debugreg(u64 reg, u64, u64, u64, u64, u64) {
+    const ArchVcpu& v = current_arch();
+    if (reg < 4) return static_cast<long>(v.dr[reg]);
+    if (reg == 6 || reg == 4) return static_cast<long>(v.dr6);
+    if (reg == 7 || reg == 5) return static_cast<long>(v.dr7);
+    return -static_cast<long>(XEN_EINVAL);
+}
+
+namespace {
+
+Callback* callback_of(ArchVcpu& v, u32 type) {
+    switch (type) {
+        case CALLBACKTYPE_event: return &v.event;
+        case CALLBACKTYPE_failsafe: return &v.failsafe;
+        case CALLBACKTYPE_syscall: return &v.syscall;
+        case CALLBACKTYPE_syscall32: return &v.syscall32;
+        case CALLBACKTYPE_sysenter: return &v.sysenter;
+        default: return nullptr;
+    }
+}
+
+}  // namespace
+
+long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
+    ArchVcpu& v = current_arch();
+    if (command == CALLBACKOP_register) {
+        const Result<callback_register> r = GuestPtr<callback_register>(arg).read();
+        if (!r) return to_hypercall_result(r.error());
+        if (!layout::is_canonical(r->address)) return -static_cast<long>(XEN_EINVAL);
+        if (r->type == CALLBACKTYPE_nmi) {
+            v.traps[2] = {r->address, GUEST_CS64, 0};
+            return 0;
+        }
+        Callback* c = callback_of(v, r->type);
+        if (c == nullptr) return -static_cast<long>(XEN_ENOSYS);
+        *c = {r->address, (r->flags & CALLBACKF_mask_events) != 0};
+        return 0;
+    }
+    if (command != CALLBACKOP_unregister) return -static_cast<long>(XEN_ENOSYS);
+    const Result<callback_unregister> r = GuestPtr<callback_unregister>(arg).read();
+    if (!r) return to_hypercall_result(r.error());
+    // Event and failsafe entries are needed for as long as the guest runs.
+    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe) return -static_cast<long>(XEN_EINVAL);
+    if (r->type == CALLBACKTYPE_nmi) {
+        v.traps[2] = {};
+        return 0;
+    }
+    Callback* c = callback_of(v, r->type);
+    if (c == nullptr) return -static_cast<long>(XEN_EINVAL);
+    *c = {};
+    return 0;
+}
+
+long hypercall_vm_assist(u64 command, u64 type, u64, u64, u64, u64) {
+    Domain& d = current_arch().vcpu->domain;
+    if (command > VMASST_CMD_disable) return -static_cast<long>(XEN_ENOSYS);
+    const bool on = command == VMASST_CMD_enable;
+    switch (type) {
+        case VMASST_TYPE_4gb_segments:
+        case VMASST_TYPE_4gb_segments_notify:
+        case VMASST_TYPE_pae_extended_cr3:
+        case VMASST_TYPE_m2p_strict: return 0;
+        case VMASST_TYPE_writable_pagetables: d.arch->writable_page_tables = on; return 0;
+        case VMASST_TYPE_architectural_iopl: d.arch->architectural_iopl = on; return 0;
+        case VMASST_TYPE_runstate_update_flag: d.arch->runstate_update_flag = on; return 0;
+        default: return -static_cast<long>(XEN_EINVAL);
+    }
+}
+
+}  // namespace xylem::pv
