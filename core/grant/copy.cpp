@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "core/grant/operations.hpp"
-#include "core/port/guest_map.hpp"
 #include "core/port/machine.hpp"
 #include "core/port/preempt.hpp"
 

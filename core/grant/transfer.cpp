@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Giving a page away to a domain that offered an entry for it, and exchanging two entries.
 #include "core/grant/operations.hpp"
-#include "core/port/guest_map.hpp"
 #include "core/port/machine.hpp"
 
 namespace xylem::grant {

@@ -2,7 +2,7 @@
 // Beginning and ending the use of an entry: the only code that believes a shared entry, once, and marks it.
 #include "base/panic.hpp"
 #include "core/grant/table.hpp"
-#include "core/port/guest_map.hpp"
+#include "core/port/machine.hpp"
 
 namespace xylem::grant {
 

@@ -9,7 +9,6 @@
 #include "core/domain/domain.hpp"
 #include "core/mem/memory_op.hpp"
 #include "core/port/guest.hpp"
-#include "core/port/guest_map.hpp"
 #include "core/port/preempt.hpp"
 
 namespace xylem::memory {

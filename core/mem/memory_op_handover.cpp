@@ -15,7 +15,7 @@ Result<> detach_domain_page(Domain& domain, PageInfo& page) {
     // Our own reference keeps the frame the domain's while we look.
     if (!get_reference(page, domain.id)) return fail(XEN_EINVAL);
     PageState s = page.load();
-    constexpr u64 in_the_way = PageState::pinned_bit | PageState::locked_bit | PageState::io_bit;
+    constexpr u64 in_the_way = PageState::pinned_bit | PageState::io_bit;
     do {
         Errno reason = XEN_EBUSY;
         if (!s.has(PageState::owned_bit)) reason = XEN_EINVAL;

@@ -8,7 +8,6 @@
 #include "core/mem/frames.hpp"
 #include "core/mem/memory_op.hpp"
 #include "core/port/guest.hpp"
-#include "core/port/guest_map.hpp"
 #include "core/port/preempt.hpp"
 
 namespace xylem::memory {

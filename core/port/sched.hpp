@@ -6,6 +6,7 @@
 
 #include "abi/errno.hpp"
 #include "core/port/machine.hpp"
+#include "core/port/preempt.hpp"
 
 namespace xylem {
 
@@ -22,6 +23,8 @@ namespace port {
 CpuWork& cpu_work(CpuId cpu);
 CpuWork& this_cpu_work();  // one %gs-relative access; the CPU cannot change as long as interrupts are off
 
+// port::preemption_point() (preempt.hpp) is: where this CPU's flags are set, sched::preempt_if_needed().
+
 // Leaves `from`'s stack and continues on `to`'s. Called with interrupts off and no lock held; returns, when somebody
 // switches back to `from`, in the same condition but perhaps on another CPU.
 //
@@ -34,10 +37,6 @@ void context_switch(Vcpu& from, Vcpu& to);
 // sti; hlt; cli without a gap: returns with interrupts off after at least one interrupt was handled. An interrupt that is
 // pending already ends the wait. May return for no reason.
 void wait_for_interrupt();
-
-// Inside long operations, interrupts on and no locks held: lets interrupts in and runs sched::preempt_if_needed() when this
-// CPU's work flags are set. May return on another CPU.
-void preemption_point();
 
 // Brings vcpu_info.time of `v` (the current vCPU) up to date: the vCPU came to another CPU or slept long. Interrupts off, no
 // locks held. Must not touch guest virtual addresses.
