@@ -106,6 +106,9 @@ DomainRef find_domain(DomId id);
 // control domain.
 Result<DomainRef> find_domain_for(Domain& caller, DomId id);
 
+// The last reference is gone: frees the structure (arch and tables went when the domain died).
+void free_domain(Domain& d);
+
 // Tells dom0 (VIRQ_DOM_EXC etc.): raises a global VIRQ in the domain that handles it.
 void send_global_virq(u32 virq);
 

@@ -31,6 +31,7 @@ struct OwnPtr {
         heap_release(std::exchange(p_, nullptr), sizeof(T));
     }
     T* get() const { return p_; }
+    T* release() { return std::exchange(p_, nullptr); }
     T* operator->() const { return p_; }
     T& operator*() const { return *p_; }
     explicit operator bool() const { return p_ != nullptr; }

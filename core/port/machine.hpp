@@ -26,6 +26,8 @@ void send_event_check(CpuId cpu);
 // --- the running guest ----------------------------------------------------------------------------------------------------
 // The vCPU whose hypervisor stack this is (an idle vCPU outside of guests).
 Vcpu& current();
+// Prints the vCPU's registers and the top of its stack to the log, for a report on why it crashed.
+void dump_guest_state(Vcpu& v);
 // Copies between the hypervisor and the *current* guest's virtual address space. False on any fault or on an address inside
 // the hypervisor; the destination may then be partly written. Never with a lock held: a copy can be slow.
 bool copy_from_guest(void* to, u64 guest_va, usize size);

@@ -159,13 +159,16 @@ void set_entry_stack(PerCpu& cpu, ArchVcpu& on_top) {
     stub_data[cpu.id.raw].entry_stack = end;
 }
 
+void load_idle_descriptors(PerCpu& cpu) {
+    // The CPU's own page as if it were the last of a whole table.
+    cpu::lgdt({0xffff, reinterpret_cast<u64>(cpu.gdt_page) - 14 * page_size});
+    cpu::lldt(0);
+}
+
 void load_cpu(PerCpu& cpu) {
-    // The idle context uses the CPU's own page as if it were the last of a whole table.
-    const cpu::TablePointer gdt{0xffff, reinterpret_cast<u64>(cpu.gdt_page) - 14 * page_size};
-    cpu::lgdt(gdt);
+    load_idle_descriptors(cpu);
     cpu.gdt_page[TSS_SELECTOR / 8 - 7168] &= ~(u64{2} << 40);  // not busy
     cpu::ltr(TSS_SELECTOR);
-    cpu::lldt(0);
     cpu::lidt({sizeof idt - 1, reinterpret_cast<u64>(idt)});
     cpu::reload_segments();
 

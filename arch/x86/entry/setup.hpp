@@ -19,6 +19,9 @@ void load_cpu(PerCpu& cpu);
 // The stack the CPU's next entry from a guest uses: TSS and the syscall stub. Interrupts off.
 void set_entry_stack(PerCpu& cpu, ArchVcpu& on_top);
 
+// The descriptor tables for the idle context: the CPU's own page alone. Interrupts off.
+void load_idle_descriptors(PerCpu& cpu);
+
 // Makes an ArchVcpu at the top of a fresh stack block. Null when out of memory.
 ArchVcpu* make_arch_vcpu(Vcpu& v);
 

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Making domains.
+#pragma once
+
+#include "core/domain/domain.hpp"
+
+namespace xylem {
+
+struct DomainSettings {
+    u32 max_vcpus = 1;
+    u64 max_pages = 0;
+    u32 max_grant_frames = 64;
+    u32 max_maptrack_frames = 1024;
+    u32 max_channels = 131072;  // event channels; ports are below it
+    bool is_hardware_domain = false;
+    bool is_control_domain = false;
+};
+
+// A PV domain with its tables, shared_info and vCPUs (down, not initialised); on the domain list when it returns.
+// XEN_ENOMEM, XEN_EEXIST, XEN_EINVAL.
+Result<Domain*> create_domain(DomId id, const DomainSettings& settings);
+
+}  // namespace xylem

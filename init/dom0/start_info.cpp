@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "init/dom0/start_info.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/log.hpp"
+#include "cpu/layout.hpp"
+
+namespace xylem::dom0 {
+namespace {
+
+void set_text(std::span<char> to, std::string_view text) {
+    const usize n = std::min(text.size(), to.size() - 1);
+    std::memcpy(to.data(), text.data(), n);
+    to[n] = '\0';
+}
+
+// The kernel's own command line: the module's string. Loaders that put the file's name first (multiboot 1) leave "NAME rest".
+std::string_view kernel_arguments(const BootInfo& boot) {
+    std::string_view text = boot.modules[0].command_line;
+    if (!boot.multiboot2 && boot.loader.find("GRUB 2") == std::string_view::npos) {
+        const usize space = text.find(' ');
+        text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
+    }
+    return text;
+}
+
+bool fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
+    if (!f.present) {
+        // A PC that boots by BIOS shows text.
+        vga.video_type = XEN_VGATYPE_TEXT_MODE_3;
+        vga.u.text_mode_3.font_height = 16;
+        vga.u.text_mode_3.rows = 25;
+        vga.u.text_mode_3.columns = 80;
+        vga.u.text_mode_3.cursor_y = 24;
+        return true;
+    }
+    if (f.text) return false;
+    vga.video_type = XEN_VGATYPE_VESA_LFB;
+    auto& l = vga.u.vesa_lfb;
+    l.width = static_cast<u16>(f.width);
+    l.height = static_cast<u16>(f.height);
+    l.bytes_per_line = static_cast<u16>(f.pitch);
+    l.bits_per_pixel = f.bits_per_pixel;
+    l.lfb_base = static_cast<u32>(f.address);
+    l.ext_lfb_base = static_cast<u32>(f.address >> 32);
+    l.lfb_size = static_cast<u32>((u64{f.pitch} * f.height + 0xffff) >> 16);
+    l.red_pos = f.red_position;
+    l.red_size = f.red_size;
+    l.green_pos = f.green_position;
+    l.green_size = f.green_size;
+    l.blue_pos = f.blue_position;
+    l.blue_size = f.blue_size;
+    return true;
+}
+
+}  // namespace
+
+void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, const BootInfo& boot) {
+    std::memset(page, 0, page_size);
+    start_info_t& s = *static_cast<start_info_t*>(page);
+    set_text(s.magic, "xen-3.0-x86_64p");
+    s.nr_pages = pages;
+    s.shared_info = maddr_of(d.shared_mfn).raw;
+    s.flags = SIF_PRIVILEGED | SIF_INITDOMAIN | SIF_VIRT_P2M_4TOOLS;
+    s.pt_base = l.virt_base + (l.tables_pfn << page_shift);
+    s.nr_pt_frames = l.table_count;
+    s.mfn_list = l.p2m_va;
+    s.first_p2m_pfn = l.p2m_pfn;
+    s.nr_p2m_frames = l.p2m_pages + l.p2m_table_pages;
+    if (l.initrd_pages != 0) {
+        s.flags |= SIF_MOD_START_PFN;
+        s.mod_start = l.initrd_pfn;
+        s.mod_len = boot.modules[1].bytes;
+    }
+    const std::string_view arguments = kernel_arguments(boot);
+    if (arguments.size() >= MAX_GUEST_CMDLINE) log::warning("dom0: its kernel's command line is cut after {} characters", MAX_GUEST_CMDLINE - 1);
+    set_text({reinterpret_cast<char*>(s.cmd_line), MAX_GUEST_CMDLINE}, arguments);
+    constexpr u32 vga_offset = align_up(u32{sizeof(start_info_t)}, 8U);
+    if (fill_vga(*reinterpret_cast<dom0_vga_console_info*>(static_cast<u8*>(page) + vga_offset), boot.framebuffer)) {
+        s.console.dom0.info_off = vga_offset;
+        s.console.dom0.info_size = sizeof(dom0_vga_console_info);
+    }
+}
+
+}  // namespace xylem::dom0

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "core/domain/domain.hpp"
+#include "init/boot_info.hpp"
+#include "init/dom0/layout.hpp"
+
+namespace xylem::dom0 {
+
+// Writes dom0's start_info page (zeroed first). `pages`: all of its memory.
+void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, const BootInfo& boot);
+
+}  // namespace xylem::dom0
