@@ -68,7 +68,10 @@ struct Game {
         const u32 r = ref();
         const u32 page_owner = in.byte() % 8 == 0 ? (k + 1) % domain_count : k;
         const u16 domid = static_cast<u16>(in.byte() % domain_count);
-        const u16 flags = static_cast<u16>(in.byte() & (GTF_type_mask | GTF_readonly));
+        // Mostly something that can be used.
+        const u8 kind = in.byte();
+        const u16 flags =
+            static_cast<u16>(kind < 192 ? GTF_permit_access | (kind & GTF_readonly) : kind & (GTF_type_mask | GTF_readonly));
         const u64 mfn = any_page(page_owner).raw;
         if (d[k]->grants->version() == 1) {
             auto& e = entry_v1(*d[k], r);
@@ -93,13 +96,26 @@ struct Game {
             }
         }
     }
+    // A reference that is offered to that domain, or any.
+    u32 offered(Domain& granter, const Domain& to) {
+        const u32 start = ref();
+        for (u32 i = 0; i < refs; ++i) {
+            const u32 r = (start + i) % refs;
+            const bool v1 = granter.grants->version() == 1;
+            const u32 domid = v1 ? entry_v1(granter, r).domid : entry_v2(granter, r).hdr.domid;
+            const u32 flags = v1 ? entry_v1(granter, r).flags : entry_v2(granter, r).hdr.flags;
+            if (domid == to.id.raw && (flags & GTF_type_mask) != 0) return r;
+        }
+        return start;
+    }
     void map_some() {
         gnttab_map_grant_ref ops[3]{};
         Domain& mapper = any();
         const u32 n = 1 + in.byte() % 3;
         for (u32 i = 0; i < n; ++i) {
-            ops[i].dom = any().id.raw;
-            ops[i].ref = in.byte() % 32 == 0 ? 5000 : ref();
+            Domain& granter = any();
+            ops[i].dom = granter.id.raw;
+            ops[i].ref = in.byte() % 32 == 0 ? 5000 : offered(granter, mapper);
             ops[i].flags = in.byte() & 0x1fu;
             ops[i].host_addr = address(mapper);
         }
@@ -115,13 +131,19 @@ struct Game {
         const u32 n = 1 + in.byte() % 4;
         for (u32 i = 0; i < n; ++i) {
             const u8 what = in.byte();
-            ops[i].handle = in.byte() % 24;
+            ops[i].handle = live_handle(mapper);
             const grant::Mapping m = mapper.grants->maptrack().peek(ops[i].handle);
             if ((what & 1) != 0) ops[i].host_addr = address(mapper);
             if ((what & 2) != 0) ops[i].dev_bus_addr = what < 16 ? what : bus_address(m);
             if ((what & 4) != 0 && m.granter != nullptr) ops[i].host_addr = address_of(mapper, m);
         }
         grant_op(mapper, GNTTABOP_unmap_grant_ref, ops, n);
+    }
+    u32 live_handle(Domain& mapper) {
+        const u32 start = in.byte() % 16;
+        for (u32 i = 0; i < 16; ++i)
+            if (mapper.grants->maptrack().peek((start + i) % 16).granter != nullptr) return (start + i) % 16;
+        return start;
     }
     static u64 bus_address(const grant::Mapping& m) {
         return m.granter == nullptr ? 0 : maddr_of(m.granter->grants->frame_in_use(m.ref)).raw;
@@ -136,8 +158,9 @@ struct Game {
     void replace() {
         Domain& mapper = any();
         gnttab_unmap_and_replace op{};
-        op.handle = in.byte() % 24;
-        op.host_addr = address(mapper);
+        op.handle = live_handle(mapper);
+        const grant::Mapping m = mapper.grants->maptrack().peek(op.handle);
+        op.host_addr = m.granter != nullptr ? address_of(mapper, m) : address(mapper);
         op.new_addr = in.byte() % 3 == 0 ? 0 : address(mapper);
         if (op.new_addr != op.host_addr) grant_op(mapper, GNTTABOP_unmap_and_replace, &op);
     }
@@ -147,20 +170,21 @@ struct Game {
         const u32 n = 1 + in.byte() % 4;
         for (u32 i = 0; i < n; ++i) {
             ops[i].flags = in.byte() & 3;
-            side(ops[i].source, (ops[i].flags & 1) != 0);
-            side(ops[i].dest, (ops[i].flags & 2) != 0);
+            side(caller, ops[i].source, (ops[i].flags & 1) != 0);
+            side(caller, ops[i].dest, (ops[i].flags & 2) != 0);
             ops[i].len = static_cast<u16>(in.byte() * 17);
         }
         grant_op(caller, GNTTABOP_copy, ops, n);
     }
-    void side(gnttab_copy::gnttab_copy_ptr& p, bool grant) {
-        p.offset = static_cast<u16>(in.byte() * 17);
+    void side(Domain& caller, gnttab_copy::gnttab_copy_ptr& p, bool grant) {
+        p.offset = static_cast<u16>(in.byte() % 4 == 0 ? in.byte() * 17 : 0);
         if (grant) {
-            p.domid = any().id.raw;
-            p.u.ref = ref();
+            Domain& granter = any();
+            p.domid = granter.id.raw;
+            p.u.ref = offered(granter, caller);
         } else {
             p.domid = DOMID_SELF;
-            p.u.gmfn = any_page(in.byte() % domain_count).raw;
+            p.u.gmfn = any_page(in.byte() % 8 == 0 ? in.byte() % domain_count : caller.id.raw).raw;
         }
     }
     void transfer() {

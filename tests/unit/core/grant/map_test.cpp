@@ -176,9 +176,9 @@ TEST_F(MapTest, entry_that_changed_is_not_unmapped) {
     // The use lasts: the page is not reusable although its owner lets go.
     EXPECT_EQ(marks(9), all_marks);
     ASSERT_TRUE(release_domain_page(guest, *find_page(page)));
-    EXPECT_FALSE(state_of(page).has(PageState::free_bit));
+    EXPECT_FALSE(is_free(page));
     w.remove_domain(dom0);
-    EXPECT_TRUE(state_of(page).has(PageState::free_bit));
+    EXPECT_TRUE(is_free(page));
 }
 
 TEST_F(MapTest, batch_of_unmaps_flushes_once_per_batch) {
@@ -315,9 +315,9 @@ TEST_F(MapTest, granter_dies_first) {
     const auto op = map(dom0, guest, 9, rw, at);
     w.remove_domain(guest);
     EXPECT_EQ(guest.references.load(), 2u);  // the handle keeps the structure
-    EXPECT_FALSE(state_of(page).has(PageState::free_bit));
+    EXPECT_FALSE(is_free(page));
     EXPECT_EQ(unmap(dom0, op.handle, at), GNTST_okay);
-    EXPECT_TRUE(state_of(page).has(PageState::free_bit));
+    EXPECT_TRUE(is_free(page));
     EXPECT_EQ(guest.references.load(), 1u);
 }
 

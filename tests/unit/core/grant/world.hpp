@@ -66,6 +66,11 @@ inline PageState state_of(Mfn mfn) {
     return find_page(mfn)->load();
 }
 
+// Nobody holds it (the allocator marks only the first frame of a free run).
+inline bool is_free(Mfn mfn) {
+    return state_of(mfn).references() == 0;
+}
+
 // The shared table as the guest sees it.
 grant_entry_v1_t& entry_v1(Domain& d, u32 ref);
 grant_entry_v2_t& entry_v2(Domain& d, u32 ref);

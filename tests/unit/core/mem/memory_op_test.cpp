@@ -105,9 +105,9 @@ TEST_F(MemoryOpTest, increase_and_decrease) {
     ASSERT_TRUE(get_reference(used, guest.id));
     EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &r), 4);
     EXPECT_EQ(guest.total_pages.load(), 0u);
-    EXPECT_FALSE(used.load().has(PageState::free_bit));
+    EXPECT_FALSE(is_free(mfn_of(used)));
     put_reference(used);
-    EXPECT_TRUE(used.load().has(PageState::free_bit));
+    EXPECT_TRUE(is_free(mfn_of(used)));
     EXPECT_EQ(frames().free_frames(), free_before);
     EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &r), 0);  // not the guest's any more
 
@@ -152,7 +152,7 @@ TEST_F(ExchangeTest, single_frames_for_a_run) {
     }
     for (u64 mfn : in) {
         if (mfn - out[0] < 64 || mfn - out[1] < 64) continue;
-        EXPECT_TRUE(state_of(Mfn(mfn)).has(PageState::free_bit));
+        EXPECT_TRUE(is_free(Mfn(mfn)));
         EXPECT_EQ(port::get_m2p(Mfn(mfn)), invalid_m2p_entry);
     }
     EXPECT_EQ(guest.total_pages.load(), 128u);
