@@ -71,7 +71,7 @@ struct Game {
         // Mostly something that can be used.
         const u8 kind = in.byte();
         const u16 flags =
-            static_cast<u16>(kind < 192 ? GTF_permit_access | (kind & GTF_readonly) : kind & (GTF_type_mask | GTF_readonly));
+            static_cast<u16>(kind < 128 ? GTF_permit_access | (kind & GTF_readonly) : kind & (GTF_type_mask | GTF_readonly));
         const u64 mfn = any_page(page_owner).raw;
         if (d[k]->grants->version() == 1) {
             auto& e = entry_v1(*d[k], r);
@@ -83,8 +83,9 @@ struct Game {
         auto& e = entry_v2(*d[k], r);
         e.hdr.domid = domid;
         if ((flags & GTF_type_mask) == GTF_transitive) {
-            e.transitive.trans_domid = static_cast<u16>(in.byte() % (domain_count + 1));
-            e.transitive.gref = ref();
+            const u32 next = in.byte() % (domain_count + 1);
+            e.transitive.trans_domid = static_cast<u16>(next);
+            e.transitive.gref = next < domain_count ? offered(*d[next], *d[k]) : ref();
             e.hdr.flags = flags;
         } else {
             e.full_page.frame = mfn;
