@@ -114,6 +114,14 @@ void Maptrack::finish(Handle handle) {
     if (--t.claims == 0 && (t.parts & part::mappings) == 0) dropped = DomainRef::adopt(free_handle(handle));
 }
 
+Mapping Maptrack::peek(Handle handle) {
+    Guard guard(lock_);
+    if (handle / per_frame >= frame_count_) return {};
+    const Track& t = track(handle);
+    if (t.granter == nullptr || (t.parts & part::mappings) == 0) return {};
+    return {t.granter, t.ref, t.parts};
+}
+
 void Maptrack::close() {
     Guard guard(lock_);
     closed_ = true;

@@ -48,6 +48,8 @@ class Maptrack {
     // Undone. The handle is free when this was its last part.
     void finish(Handle handle);
 
+    // For reports: what a handle stands for now (granter null: nothing). Do not follow the pointer.
+    Mapping peek(Handle handle);
     // No handle is given out any more (the domain dies).
     void close();
     // Handles below this number may exist.

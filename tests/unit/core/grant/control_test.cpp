@@ -158,7 +158,7 @@ TEST_F(ControlTest, status_frames) {
     PageInfo& page = *find_page(Mfn(list[0]));
     EXPECT_TRUE(get_writable(page, guest.id));
     EXPECT_EQ(set_version(guest, 1, 1), 0);
-    EXPECT_FALSE(page.load().has(PageState::free_bit));
+    EXPECT_FALSE(is_free(mfn_of(page)));
     EXPECT_EQ(status_frames(guest, DOMID_SELF, 1, list), GNTST_general_error);
     EXPECT_EQ(set_version(guest, 2, 2), 0);
     put_writable(page);
@@ -216,7 +216,6 @@ struct TransferTest : ControlTest {
         gnttab_transfer op{mfn.raw, to, ref, 77};
         return grant_op(guest, GNTTABOP_transfer, &op) == 0 ? op.status : 99;
     }
-    bool is_free(Mfn m) { return state_of(m).has(PageState::free_bit); }
 };
 
 TEST_F(TransferTest, hands_the_page_over) {

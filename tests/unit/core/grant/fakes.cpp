@@ -161,6 +161,8 @@ void start_machine() {
 World::World() {
     start_machine();
     world = this;
+    port::preemption_point();
+    counts_preemptions = std::exchange(preemptions, u64{0}) != 0;
 }
 
 World::~World() {

@@ -16,6 +16,7 @@
 #include "core/mem/pages.hpp"
 #include "core/port/guest_map.hpp"
 #include "core/port/machine.hpp"
+#include "core/port/preempt.hpp"
 
 namespace xylem::test {
 
@@ -35,7 +36,8 @@ struct World {
     std::vector<MemoryMapEntry> machine_map;
     std::vector<Mfn> m2p_extents;
     u64 flushes = 0;
-    u64 preemptions = 0;
+    u64 preemptions = 0;              // preemption points passed, where counts_preemptions
+    bool counts_preemptions = false;  // ours is the one linked
     bool refuse_map = false;
     bool refuse_device = false;
     bool refuse_copy = false;  // every copy to or from the guest faults
@@ -56,6 +58,8 @@ struct World {
     // A page of memory of its own.
     Mfn page(Domain& d);
     u8* bytes(Mfn mfn) { return static_cast<u8*>(port::frame_address(mfn)); }
+    // True where so many preemption points were passed, or nobody counts.
+    bool preempted(u64 times) const { return !counts_preemptions || preemptions == times; }
     // The guest clears an entry behind the grant table's back.
     void clear_entry(u64 address, bool contains_pte);
 };
@@ -64,6 +68,11 @@ extern World* world;  // the test's
 
 inline PageState state_of(Mfn mfn) {
     return find_page(mfn)->load();
+}
+
+// Nobody holds it (the allocator marks only the first frame of a free run).
+inline bool is_free(Mfn mfn) {
+    return state_of(mfn).references() == 0;
 }
 
 // The shared table as the guest sees it.
