@@ -7,6 +7,7 @@
 
 #include "drivers/acpi/platform_info.hpp"
 #include "init/boot_info.hpp"
+#include "init/dom0/unpack.hpp"
 #include "init/options.hpp"
 
 namespace xylem {
@@ -14,9 +15,9 @@ namespace xylem {
 // Written at start only.
 struct Hypervisor {
     BootInfo boot;
-    Options options;
+    init::Options options;
+    dom0::UnpackedKernel kernel;
     acpi::PlatformInfo platform;
-    u64 wall_clock_at_start = 0;  // nanoseconds since 1970 at system time 0; guarded by wall_clock_lock
     bool started = false;         // dom0 exists
 };
 Hypervisor& hypervisor();

@@ -30,7 +30,7 @@
 #include "cpu/instructions.hpp"
 #include "cpu/irqflags.hpp"
 #include "drivers/acpi/platform.hpp"
-#include "drivers/uart/ns16550.hpp"
+#include "drivers/acpi/tables.hpp"
 #include "init/boot_info.hpp"
 #include "init/console_setup.hpp"
 #include "init/dom0/build.hpp"
@@ -117,7 +117,7 @@ void read_wall_clock() {
     set_wall_clock(seconds ? *seconds : 0, 0, time::now());
 }
 
-Timer clock_timer;
+constinit Timer clock_timer{};
 void steer_clock(void*) {
     time::correct();
     timer_set(clock_timer, time::now() + time::correction_period);
@@ -150,9 +150,8 @@ void steer_clock(void*) {
     log::info("{} CPU(s), {} MiB of memory, {} MiB free", port::online_cpus(), frames().total_frames() >> 8, frames().free_frames() >> 8);
     keep_devices_from_dom0(hv.platform);
     sched::init_cpu(CpuId(0), *cpu_by_id(CpuId(0))->idle);
-    const dom0::UnpackedKernel kernel = dom0::unpacked_kernel();
     time::refine();
-    Domain& dom0 = dom0::build(kernel, hv.boot, hv.options);
+    Domain& dom0 = dom0::build(hv.kernel, hv.boot, hv.options);
     finish_console_for_dom0();
     run(dom0);
 }
@@ -194,7 +193,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     patch_for_this_cpu();
     build_hypervisor_tables(early_memory, end_of_ram(hv.boot));
     mark_frames(hv.boot);
-    dom0::unpack_kernel(hv.boot.modules[0], early_memory);
+    hv.kernel = dom0::unpack_kernel(hv.boot.modules[0], early_memory);
     end_early_tables();
     for (const EarlyMemory::Range& r : early_memory.free_ranges()) frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
     read_firmware(hv);

@@ -27,9 +27,9 @@ void reboot_machine() {
     }
     power::RebootMethod method = power::RebootMethod::acpi;
     switch (hypervisor().options.reboot) {
-        case RebootMethod::keyboard: method = power::RebootMethod::keyboard; break;
-        case RebootMethod::pci: method = power::RebootMethod::pci; break;
-        case RebootMethod::triple: method = power::RebootMethod::triple_fault; break;
+        case init::RebootMethod::keyboard: method = power::RebootMethod::keyboard; break;
+        case init::RebootMethod::pci: method = power::RebootMethod::pci; break;
+        case init::RebootMethod::triple_fault: method = power::RebootMethod::triple_fault; break;
         default: break;
     }
     power::reboot(hypervisor().platform, method);

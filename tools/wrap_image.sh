@@ -5,7 +5,8 @@
 set -e
 in=$1 out=$2
 llvm-objcopy-19 -O binary "$in" "$out.bin"
-symbol() { llvm-nm-19 "$in" | awk -v s="$1" '$3 == s { print "0x" $1 }'; }
+# The low half of an address: the shell's numbers are signed.
+symbol() { llvm-nm-19 "$in" | awk -v s="$1" '$3 == s { print "0x" substr($1, 9) }'; }
 entry=$(symbol boot_entry_physical)
 bytes=$(( $(symbol image_end) - $(symbol image_begin) ))
 cat > "$out.lds" <<EOF
@@ -14,7 +15,7 @@ PHDRS { image PT_LOAD FLAGS(7); }
 SECTIONS {
     . = 0x200000;
     .image : { *(.image) } :image
-    .bss (NOLOAD) : { . = $bytes - SIZEOF(.image); } :image
+    .bss (NOLOAD) : { . += $bytes - SIZEOF(.image); } :image
     start = $entry;
 }
 EOF

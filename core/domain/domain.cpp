@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "core/domain/domain_list.hpp"
+#include "core/evtchn/events.hpp"
 #include "core/port/machine.hpp"
 #include "core/sched/hypercalls.hpp"
 
@@ -74,6 +75,11 @@ Result<DomainRef> find_domain_for(Domain& caller, DomId id) {
     if (!d) return fail(XEN_ESRCH);
     if (!caller.is_control_domain) return fail(XEN_EPERM);
     return d;
+}
+
+// All global VIRQs are dom0's.
+void send_global_virq(u32 virq) {
+    if (const DomainRef d = domains.at_least(DomId(0), true)) evtchn::notify_global_virq(*d, virq);
 }
 
 void crash_domain(Domain& d, const char* why) {

@@ -17,14 +17,18 @@ struct ArchVcpu;
 struct Vcpu {
     Vcpu(Domain& d, VcpuId i) : domain(d), id(i) {}
 
+    // The first three are read by entry code (arch/x86/entry/offsets.h).
     Domain& domain;
+    // Where events and time are told: shared_info's slot, a registered page, or the domain's dummy. Never null.
+    vcpu_info* info = nullptr;
+    // Set by whoever wants the vCPU to do something before it next runs guest code (work::*); cleared by the exit path.
+    // Written together with kick().
+    std::atomic<u32> pending_work{0};
     VcpuId id;
     ArchVcpu* arch = nullptr;  // owned; made and destroyed by arch/*/domain
     bool initialised = false;  // VCPUOP_initialise or setvcpucontext happened (guarded by the domain's lock)
 
     // --- shared with the guest -------------------------------------------------------------------------------------------
-    // Where events and time are told: shared_info's slot, a registered page, or the domain's dummy. Never null.
-    vcpu_info* info = nullptr;
     WritablePage info_page;                 // keeps a registered vcpu_info mapped
     std::atomic<u64> runstate_guest_va{0};  // registered runstate area (guest virtual), 0 = none
     std::atomic<u64> time_guest_va{0};      // registered secondary time area, 0 = none
@@ -34,10 +38,6 @@ struct Vcpu {
     Timer singleshot;
     Timer periodic;
     Nanos period = 0;  // 0 = periodic timer stopped
-
-    // Set by whoever wants the vCPU to do something before it next runs guest code; cleared by the exit path.
-    // Written with kick(). NMI and the like.
-    std::atomic<u32> pending_work{0};
 };
 
 namespace work {

@@ -165,7 +165,7 @@ void set_registers(Vcpu& v, const Layout& l, u64 entry) {
 
 }  // namespace
 
-Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const Options& options) {
+Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::Options& options) {
     const auto elf = image::ElfImage::parse(unpacked.bytes);
     if (!elf) panic("dom0 kernel: {}", elf.error().what);
     const auto kernel = image::parse_pv_kernel(*elf);

@@ -8,7 +8,7 @@
 
 namespace xylem::dom0 {
 
-u64 memory_pages(const Options& options, u64 available) {
+u64 memory_pages(const init::Options& options, u64 available) {
     // Without dom0_mem nearly everything: a sixteenth stays for the hypervisor's own needs and devices' buffers, 128 MiB at most.
     const u64 bytes = available << page_shift;
     const u64 keep = std::min<u64>(bytes / 16, 128 * mib);
@@ -16,12 +16,12 @@ u64 memory_pages(const Options& options, u64 available) {
     return std::min(wanted, bytes - std::min<u64>(keep, 8 * mib)) >> page_shift;
 }
 
-u64 memory_limit(const Options& options) {
+u64 memory_limit(const init::Options& options) {
     if (!options.dom0_mem.most.given) return ~u64{0} >> 16;
     return options.dom0_mem.most.of(frames().total_frames() << page_shift) >> page_shift;
 }
 
-u32 vcpu_count(const Options& options, u32 cpus) {
+u32 vcpu_count(const init::Options& options, u32 cpus) {
     return std::min(std::clamp(cpus, options.dom0_max_vcpus.least, options.dom0_max_vcpus.most), max_vcpus_per_domain);
 }
 

@@ -7,9 +7,9 @@
 namespace xylem::dom0 {
 
 // Pages to give dom0, of `available`.
-u64 memory_pages(const Options& options, u64 available);
+u64 memory_pages(const init::Options& options, u64 available);
 // Pages it may ever have (dom0_mem=max:).
-u64 memory_limit(const Options& options);
-u32 vcpu_count(const Options& options, u32 cpus);
+u64 memory_limit(const init::Options& options);
+u32 vcpu_count(const init::Options& options, u32 cpus);
 
 }  // namespace xylem::dom0

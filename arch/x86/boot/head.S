@@ -152,8 +152,9 @@ boot_gdt_pointer:
 hypervisor_l4: .skip 4096
 boot_l3:       .skip 4096
 boot_l2:       .skip 4 * 4096
-boot_stack:    .skip 512
+boot_stack:    .skip 32768             /* decompression libraries run on it, too */
 boot_stack_end:
+boot_stack_top:
 
 /* --- Other CPUs: real mode at a page below 1 MiB, where this code is copied -------------------------------------------- */
 

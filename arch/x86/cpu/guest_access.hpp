@@ -27,13 +27,13 @@ inline void user_access_end() {
 
 // Between user_access_begin and _end, on an address checked with is_guest_range.
 inline bool read_u64(u64 va, u64& to) {
-    asm goto("1: mov (%1),%0\n\t" XYLEM_FIXUP("1b", "%l2") : "=r"(to) : "r"(va) : "memory" : fault);
+    asm goto("1: mov (%1),%0\n\t" XYLEM_FIXUP("1b", "%l[fault]") : "=r"(to) : "r"(va) : "memory" : fault);
     return true;
 fault:
     return false;
 }
 inline bool write_u64(u64 va, u64 value) {
-    asm goto("1: mov %1,(%0)\n\t" XYLEM_FIXUP("1b", "%l2")::"r"(va), "r"(value) : "memory" : fault);
+    asm goto("1: mov %1,(%0)\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(va), "r"(value) : "memory" : fault);
     return true;
 fault:
     return false;
@@ -46,7 +46,7 @@ inline bool copy_bytes(void* to, const void* from, u64 bytes) {
     asm goto(
         "1: rep movsq\n\t"
         "mov %3,%2\n\t"
-        "2: rep movsb\n\t" XYLEM_FIXUP("1b", "%l4") XYLEM_FIXUP("2b", "%l4")
+        "2: rep movsb\n\t" XYLEM_FIXUP("1b", "%l[fault]") XYLEM_FIXUP("2b", "%l[fault]")
         : "+D"(to), "+S"(from), "+c"(words)
         : "r"(rest)
         : "memory"
@@ -58,25 +58,25 @@ fault:
 
 // Loads a selector; false where it is not loadable.
 inline bool try_load_gs(u16 selector) {
-    asm goto("1: mov %0,%%gs\n\t" XYLEM_FIXUP("1b", "%l1")::"r"(u32{selector}) : "memory" : fault);
+    asm goto("1: mov %0,%%gs\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);
     return true;
 fault:
     return false;
 }
 inline bool try_load_fs(u16 selector) {
-    asm goto("1: mov %0,%%fs\n\t" XYLEM_FIXUP("1b", "%l1")::"r"(u32{selector}) : "memory" : fault);
+    asm goto("1: mov %0,%%fs\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);
     return true;
 fault:
     return false;
 }
 inline bool try_load_ds(u16 selector) {
-    asm goto("1: mov %0,%%ds\n\t" XYLEM_FIXUP("1b", "%l1")::"r"(u32{selector}) : "memory" : fault);
+    asm goto("1: mov %0,%%ds\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);
     return true;
 fault:
     return false;
 }
 inline bool try_load_es(u16 selector) {
-    asm goto("1: mov %0,%%es\n\t" XYLEM_FIXUP("1b", "%l1")::"r"(u32{selector}) : "memory" : fault);
+    asm goto("1: mov %0,%%es\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);
     return true;
 fault:
     return false;
@@ -85,14 +85,14 @@ fault:
 inline bool try_rdmsr(u32 msr, u64& value) {
     u32 low;
     u32 high;
-    asm goto("1: rdmsr\n\t" XYLEM_FIXUP("1b", "%l3") : "=a"(low), "=d"(high) : "c"(msr)::fault);
+    asm goto("1: rdmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]") : "=a"(low), "=d"(high) : "c"(msr)::fault);
     value = (u64{high} << 32) | low;
     return true;
 fault:
     return false;
 }
 inline bool try_wrmsr(u32 msr, u64 value) {
-    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l3")::"c"(msr), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32))
+    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(msr), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32))
              : "memory"
              : fault);
     return true;
@@ -100,7 +100,7 @@ fault:
     return false;
 }
 inline bool try_xsetbv(u32 index, u64 value) {
-    asm goto("1: xsetbv\n\t" XYLEM_FIXUP("1b", "%l3")::"c"(index), "a"(static_cast<u32>(value)),
+    asm goto("1: xsetbv\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(index), "a"(static_cast<u32>(value)),
              "d"(static_cast<u32>(value >> 32))
              : "memory"
              : fault);
@@ -109,7 +109,7 @@ fault:
     return false;
 }
 inline bool try_xrstor64(const void* area, u64 mask) {
-    asm goto("1: xrstor64 (%0)\n\t" XYLEM_FIXUP("1b", "%l3")::"r"(area), "a"(static_cast<u32>(mask)),
+    asm goto("1: xrstor64 (%0)\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(area), "a"(static_cast<u32>(mask)),
              "d"(static_cast<u32>(mask >> 32))
              : "memory"
              : fault);

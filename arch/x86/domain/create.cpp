@@ -7,7 +7,7 @@
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/grant/table.hpp"
-#include "core/irq/pirq_table.hpp"
+#include "core/irq/pirq.hpp"
 #include "core/port/machine.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
@@ -35,13 +35,9 @@ Result<> make_vcpu(Domain& d, VcpuId id) {
 }
 
 Result<> make_tables(Domain& d, const DomainSettings& settings) {
-    auto grants = make_own<grant::Table>(d, grant::Limits{settings.max_grant_frames, settings.max_maptrack_frames, 2});
-    auto pirqs = make_own<irq::PirqTable>(d);
-    if (!grants || !pirqs) return fail(XEN_ENOMEM);
-    TRY(grants->create());
+    TRY(grant::create_table(d, {settings.max_grant_frames, settings.max_maptrack_frames, 2}));
     TRY(evtchn::create_table(d, settings.max_channels));
-    d.grants = grants.release();
-    d.pirqs = pirqs.release();
+    TRY(irq::create_table(d));
     return {};
 }
 

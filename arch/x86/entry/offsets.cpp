@@ -3,6 +3,9 @@
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 
+// Vcpu holds a reference, which makes offsetof conditionally supported; clang supports it.
+#pragma clang diagnostic ignored "-Winvalid-offsetof"
+
 namespace xylem {
 
 static_assert(FRAME_BYTES == sizeof(Frame) && FRAME_R15 == offsetof(Frame, r15) && FRAME_RAX == offsetof(Frame, rax));

@@ -41,8 +41,8 @@
 #define CPU_NEED_WORK 0
 
 /* struct Vcpu */
-#define VCPU_INFO 16
-#define VCPU_PENDING_WORK 24
+#define VCPU_INFO 8
+#define VCPU_PENDING_WORK 16
 
 /* selectors of the hypervisor's part of every GDT */
 #define HYPERVISOR_CS 0xe008

@@ -36,6 +36,9 @@ Result<> map_range(u64 va, Maddr start, u64 bytes, u64 flags);
 // The same with other attributes (pte::write_combining for frame buffers, pte::read_only for firmware tables).
 void* ioremap(Maddr start, u64 bytes, u64 flags);
 
+// Where a mapped hypervisor address lies in the machine.
+u64 machine_address_of(u64 va);
+
 // A hypervisor stack block of STACK_BYTES with an unmapped page below it. Null when out of memory.
 void* allocate_stack();
 void release_stack(void* block);

@@ -7,9 +7,9 @@
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/mmu.hpp"
 #include "arch/x86/pv/segments.hpp"
-#include "core/evtchn/hypercall.hpp"
-#include "core/grant/operations.hpp"
-#include "core/irq/hypercall.hpp"
+#include "core/evtchn/events.hpp"
+#include "core/grant/table.hpp"
+#include "core/irq/pirq.hpp"
 #include "core/mem/memory_op.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/preempt.hpp"
@@ -56,7 +56,7 @@ constexpr Row rows[] = {
     {__HYPERVISOR_set_timer_op, "set_timer_op", core1<set_timer_op>},
     {__HYPERVISOR_xen_version, "xen_version", hypercall_xen_version},
     {__HYPERVISOR_console_io, "console_io", hypercall_console_io},
-    {__HYPERVISOR_grant_table_op, "grant_table_op", core3<grant_table_op>},
+    {__HYPERVISOR_grant_table_op, "grant_table_op", core3<grant::grant_table_op>},
     {__HYPERVISOR_vm_assist, "vm_assist", hypercall_vm_assist},
     {__HYPERVISOR_update_va_mapping_otherdomain, "update_va_mapping_otherdomain", hypercall_update_va_mapping_otherdomain},
     {__HYPERVISOR_iret, "iret", hypercall_iret},
@@ -65,8 +65,8 @@ constexpr Row rows[] = {
     {__HYPERVISOR_mmuext_op, "mmuext_op", hypercall_mmuext_op},
     {__HYPERVISOR_sched_op, "sched_op", core2<sched_op>},
     {__HYPERVISOR_callback_op, "callback_op", hypercall_callback_op},
-    {__HYPERVISOR_event_channel_op, "event_channel_op", core2<event_channel_op>},
-    {__HYPERVISOR_physdev_op, "physdev_op", core2<physdev_op>},
+    {__HYPERVISOR_event_channel_op, "event_channel_op", core2<evtchn::event_channel_op>},
+    {__HYPERVISOR_physdev_op, "physdev_op", core2<irq::physdev_op>},
 };
 
 consteval HypercallTable make_entries() {

@@ -49,13 +49,6 @@ bool is_harmless_change(unsigned level, u64 old, u64 now) {
     return ((old ^ now) & ~harmless) == 0;
 }
 
-void write_preserving(u64* slot, u64 old, u64 entry) {
-    auto e = atomic_entry(slot);
-    constexpr u64 kept = bits::accessed | bits::dirty;
-    while (!e.compare_exchange_weak(old, (entry & ~kept) | ((entry | old) & kept))) {
-    }
-}
-
 }  // namespace
 
 Result<> replace_entry(Domain& mapper, DomId owner, unsigned level, u64* slot, u64 entry, AccessedDirty ad) {

@@ -11,8 +11,8 @@ namespace xylem::pv {
 namespace {
 
 namespace amd {
-constexpr u32 evntsel0 = 0xc0010000, perfctr3 = 0xc0010007, syscfg = 0xc0010010, hwcr = 0xc0010015, nb_cfg = 0xc001001f, mmio_conf = 0xc0010058,
-              perf_ctl0 = 0xc0010200, perf_ctr5 = 0xc001020b, ls_cfg = 0xc0011020, de_cfg = 0xc0011029, osvw_length = 0xc0010140;
+constexpr u32 evntsel0 = 0xc0010000, perfctr3 = 0xc0010007, hwcr = 0xc0010015, nb_cfg = 0xc001001f, mmio_conf = 0xc0010058,
+              perf_ctl0 = 0xc0010200, perf_ctr5 = 0xc001020b, de_cfg = 0xc0011029;
 }
 
 // Bits of IA32_MISC_ENABLE: performance monitoring (7) and MONITOR (18) are not for PV guests; BTS (11) and PEBS (12) are absent.

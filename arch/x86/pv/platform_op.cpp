@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // platform_op [ABI.md 4.8]: what only the hardware domain may ask of the machine.
 #include "abi/errno.hpp"
+#include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/pv/hypercalls.hpp"

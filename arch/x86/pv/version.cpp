@@ -2,6 +2,7 @@
 // xen_version and console_io [ABI.md 4.1, 4.2].
 #include <algorithm>
 
+#include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
 #include "core/console/console.hpp"

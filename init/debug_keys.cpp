@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "init/debug_keys.hpp"
+
+#include "base/log.hpp"
+#include "core/console/console.hpp"
+#include "core/console/keys.hpp"
+#include "core/domain/domain_list.hpp"
+#include "core/evtchn/events.hpp"
+#include "core/grant/table.hpp"
+#include "core/mem/frames.hpp"
+#include "core/mem/heap.hpp"
+#include "core/port/machine.hpp"
+#include "core/sched/scheduler.hpp"
+#include "core/sched/timer.hpp"
+#include "init/shutdown.hpp"
+
+namespace xylem {
+namespace {
+
+// Splits what a dump writes into log lines.
+class LogSink final : public text::Sink {
+   public:
+    void write(std::string_view s) override {
+        for (char c : s) {
+            if (c != '\n') {
+                line_.write({&c, 1});
+                continue;
+            }
+            log::info("{}", line_.view());
+            line_.clear();
+        }
+    }
+
+   private:
+    text::FixedText<256> line_;
+};
+
+void dump_domains(char) {
+    for_each_domain([](Domain& d) {
+        log::info("d{}: {} pages of at most {}, {} vCPU(s){}", d.id, d.total_pages.load(), d.max_pages.load(), d.max_vcpus,
+                  d.shut_down.load() ? ", shut down" : "");
+        for (u32 i = 0; i < d.max_vcpus; ++i) {
+            Vcpu& v = *d.vcpus[i];
+            log::info("  v{}: CPU {}, state {}, upcall pending {} mask {}", i, v.sched.cpu, static_cast<u32>(v.sched.state),
+                      u32{v.info->evtchn_upcall_pending}, u32{v.info->evtchn_upcall_mask});
+        }
+    });
+}
+void dump_memory(char) {
+    log::info("memory: {} of {} pages free, hypervisor objects {} KiB", frames().free_frames(), frames().total_frames(), heap_bytes_used() / kib);
+}
+void dump_registers(char) {
+    for_each_domain([](Domain& d) {
+        for (u32 i = 0; i < d.max_vcpus; ++i) port::dump_guest_state(*d.vcpus[i]);
+    });
+}
+void dump_run_queues(char) {
+    LogSink out;
+    sched::dump(out);
+}
+void dump_timers(char) {
+    LogSink out;
+    timers_dump(out);
+}
+void dump_events(char) {
+    LogSink out;
+    for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
+}
+void reboot(char) { reboot_machine(); }
+
+constexpr console::KeyHandler handlers[] = {
+    {'q', "dump domains and vCPUs", false, dump_domains},
+    {'m', "memory", false, dump_memory},
+    {'d', "dump registers of all vCPUs", false, dump_registers},
+    {'r', "dump run queues", false, dump_run_queues},
+    {'a', "dump timers", false, dump_timers},
+    {'e', "dump event channels", false, dump_events},
+    {'R', "reboot the machine", false, reboot, true},
+};
+constexpr std::span<const console::KeyHandler> groups[] = {handlers};
+
+constinit console::KeyTable keys;
+constinit Timer key_timer{};
+
+}  // namespace
+
+void start_debug_keys() {
+    key_timer.handler = [](void*) { keys.run_pending(); };
+    keys.start(groups, [] { timer_set(key_timer, port::now()); });
+    console::the_console().set_keys(&keys);
+}
+
+}  // namespace xylem
