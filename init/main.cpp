@@ -49,12 +49,17 @@ constinit EarlyMemory early_memory;
 void add_ram(const BootInfo& boot) {
     for (const MemoryRange& r : boot.memory()) {
         log::info("memory {:016x} - {:016x} {}", r.start, r.end(),
-                  r.kind == MemoryKind::ram ? "RAM" : (r.kind == MemoryKind::acpi ? "ACPI data" : r.kind == MemoryKind::nvs ? "ACPI NVS" : "reserved"));
+                  r.kind == MemoryKind::ram ? "RAM"
+                                            : (r.kind == MemoryKind::acpi  ? "ACPI data"
+                                               : r.kind == MemoryKind::nvs ? "ACPI NVS"
+                                                                           : "reserved"));
         // The first MiB belongs to the firmware's ways and stays dom0's to look at.
         if (r.kind == MemoryKind::ram && r.end() > mib) early_memory.add(std::max(r.start, u64{mib}), r.end());
     }
-    early_memory.reserve(reinterpret_cast<u64>(image_begin) - layout::image_start, reinterpret_cast<u64>(image_end) - layout::image_start);
-    for (usize i = 0; i < boot.module_count; ++i) early_memory.reserve(boot.modules[i].start.raw, boot.modules[i].start.raw + boot.modules[i].bytes);
+    early_memory.reserve(reinterpret_cast<u64>(image_begin) - layout::image_start,
+                         reinterpret_cast<u64>(image_end) - layout::image_start);
+    for (usize i = 0; i < boot.module_count; ++i)
+        early_memory.reserve(boot.modules[i].start.raw, boot.modules[i].start.raw + boot.modules[i].bytes);
 }
 
 u64 end_of_ram(const BootInfo& boot) {
@@ -99,14 +104,15 @@ void read_firmware(Hypervisor& hv) {
     const auto tables = acpi::Tables::find(memory, hv.boot.rsdp.raw != 0 ? std::optional(hv.boot.rsdp) : std::nullopt);
     if (!tables) panic("no ACPI tables: a PC with ACPI is needed");
     acpi::read_platform(*tables, hv.platform);
-    if (hv.platform.io_apics.empty()) panic("the ACPI tables name no I/O APIC (see the lines above); dom0 would get no interrupts");
+    if (hv.platform.io_apics.empty())
+        panic("the ACPI tables name no I/O APIC (see the lines above); dom0 would get no interrupts");
 }
 
 void keep_devices_from_dom0(const acpi::PlatformInfo& p) {
     deny_device_range(p.local_apic, page_size);
     deny_device_range(Maddr(0xfee0'0000), mib);
     for (const acpi::IoApic& a : p.io_apics) deny_device_range(a.address, page_size);
-    if (p.hpet.raw != 0) deny_device_range(p.hpet, page_size);
+    if (p.hpet.raw != 0) protect_device_range(p.hpet, page_size);  // firmware methods read it
     if (p.pm_timer.exists() && p.pm_timer.space == acpi::Register::Space::io)
         pv::deny_ports(static_cast<u16>(p.pm_timer.address), static_cast<u16>(p.pm_timer.address + 3));
 }
@@ -147,7 +153,8 @@ void steer_clock(void*) {
     read_wall_clock();
     const u32 limit = !hv.options.smp ? 1 : hv.options.maxcpus != 0 ? hv.options.maxcpus : max_cpus;
     start_other_cpus(hv.platform, limit);
-    log::info("{} CPU(s), {} MiB of memory, {} MiB free", port::online_cpus(), frames().total_frames() >> 8, frames().free_frames() >> 8);
+    log::info("{} CPU(s), {} MiB of memory, {} MiB free", port::online_cpus(), frames().total_frames() >> 8,
+              frames().free_frames() >> 8);
     keep_devices_from_dom0(hv.platform);
     sched::init_cpu(CpuId(0), *cpu_by_id(CpuId(0))->idle);
     time::refine();
@@ -158,8 +165,12 @@ void steer_clock(void*) {
 
 }  // namespace
 
-Hypervisor& hypervisor() { return the_hypervisor; }
-std::string_view command_line() { return the_hypervisor.boot.command_line; }
+Hypervisor& hypervisor() {
+    return the_hypervisor;
+}
+std::string_view command_line() {
+    return the_hypervisor.boot.command_line;
+}
 std::span<const u8> build_id() {
     constexpr usize note_header = 16;  // name and sizes before the id itself
     const usize bytes = static_cast<usize>(build_id_end - build_id_begin);
@@ -187,7 +198,8 @@ void start_boot_cpu(u32 magic, u32 information) {
     log::info("Xylem, a hypervisor for Xen guests (interface 4.17), loaded by {}", hv.boot.loader);
     log::info("command line: {}", hv.boot.command_line);
     if (!understood) panic("not started by a Multiboot loader (magic {:#x})", magic);
-    if (hv.boot.module_count == 0) panic("no dom0 kernel: give the loader one as the first module (GRUB: module2, QEMU: -initrd)");
+    if (hv.boot.module_count == 0)
+        panic("no dom0 kernel: give the loader one as the first module (GRUB: module2, QEMU: -initrd)");
     add_ram(hv.boot);
     detect_features(hv.options.smep, hv.options.smap, true, true);
     patch_for_this_cpu();
@@ -195,7 +207,8 @@ void start_boot_cpu(u32 magic, u32 information) {
     mark_frames(hv.boot);
     hv.kernel = dom0::unpack_kernel(hv.boot.modules[0], early_memory);
     end_early_tables();
-    for (const EarlyMemory::Range& r : early_memory.free_ranges()) frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
+    for (const EarlyMemory::Range& r : early_memory.free_ranges())
+        frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
     read_firmware(hv);
     irqchip::local_apic.choose_mode(hv.platform, {hv.options.x2apic});
     adopt_boot_cpu(irqchip::local_apic.id());

@@ -11,9 +11,4 @@ namespace xylem {
 u8 read_cmos(u8 index);
 void write_cmos(u8 index, u8 value);
 
-struct Domain;
-// Configuration space through ports 0xcf8/0xcfc: `address` as written to 0xcf8, `offset` 0..3, 1, 2 or 4 bytes.
-Result<u32> guest_pci_read(Domain& d, u32 address, u32 offset, u32 bytes);
-Result<> guest_pci_write(Domain& d, u32 address, u32 offset, u32 bytes, u32 value);
-
 }  // namespace xylem

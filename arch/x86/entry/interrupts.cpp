@@ -9,12 +9,12 @@
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "base/log.hpp"
+#include "core/irq/line.hpp"
 #include "core/sched/scheduler.hpp"
 #include "core/sched/timer.hpp"
 #include "cpu/instructions.hpp"
 #include "cpu/irqflags.hpp"
 #include "hw/x86/registers.hpp"
-#include "init/interrupts.hpp"
 
 extern "C" {
 struct Fixup {
@@ -32,7 +32,9 @@ void finish_first_switch(xylem::Vcpu* previous);
 namespace xylem {
 namespace {
 
-ArchVcpu& vcpu_of(Frame* frame) { return *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME); }
+ArchVcpu& vcpu_of(Frame* frame) {
+    return *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME);
+}
 
 // Where an instruction that may fault continues; 0 = it may not.
 u64 fixup_for(u64 rip) {
@@ -57,7 +59,7 @@ void interrupt(u32 vector) {
             log::warning("APIC error on CPU {}: status {:#x}", current_arch().cpu->id, irqchip::local_apic.take_errors());
             irqchip::local_apic.eoi();
             break;
-        default: device_interrupt(static_cast<u8>(vector)); break;
+        default: irq::on_vector(static_cast<u8>(vector)); break;
     }
 }
 
@@ -124,4 +126,6 @@ void exit_work(Frame* frame) {
     if (event_deliverable(vcpu)) pv::deliver_event(v);
 }
 
-void finish_first_switch(Vcpu* previous) { sched::finish_switch(*previous); }
+void finish_first_switch(Vcpu* previous) {
+    sched::finish_switch(*previous);
+}

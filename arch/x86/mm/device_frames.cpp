@@ -2,9 +2,11 @@
 #include "arch/x86/mm/device_frames.hpp"
 
 #include <array>
+#include <span>
 
 #include "base/panic.hpp"
 #include "core/domain/domain.hpp"
+#include "core/pci/device.hpp"
 #include "core/port/io_rights.hpp"
 
 namespace xylem {
@@ -15,8 +17,21 @@ struct FrameRange {
 };
 constinit std::array<FrameRange, 64> denied{};
 constinit usize denied_count = 0;
+constinit std::array<FrameRange, 8> read_only{};
+constinit usize protected_count = 0;
+
+bool contains(std::span<const FrameRange> ranges, Mfn mfn) {
+    for (const FrameRange& r : ranges)
+        if (mfn.raw >= r.first && mfn.raw <= r.last) return true;
+    return false;
+}
 
 }  // namespace
+
+void protect_device_range(Maddr start, u64 bytes) {
+    XYLEM_BUG_ON(protected_count == read_only.size());
+    read_only[protected_count++] = {start.raw >> page_shift, (start.raw + bytes - 1) >> page_shift};
+}
 
 void deny_device_range(Maddr start, u64 bytes) {
     XYLEM_BUG_ON(denied_count == denied.size());
@@ -26,13 +41,16 @@ void deny_device_range(Maddr start, u64 bytes) {
 namespace port {
 
 bool may_map_device_frame(const Domain& d, Mfn mfn) {
-    if (!d.is_hardware_domain) return false;
-    for (usize i = 0; i < denied_count; ++i)
-        if (mfn.raw >= denied[i].first && mfn.raw <= denied[i].last) return false;
-    return true;
+    return d.is_hardware_domain && !contains({denied.data(), denied_count}, mfn);
 }
 
-bool may_choose_caching(const Domain& d) { return d.is_hardware_domain; }
+bool is_read_only_device_frame(Mfn mfn) {
+    return contains({read_only.data(), protected_count}, mfn) || pci::is_msix_frame(mfn);
+}
+
+bool may_choose_caching(const Domain& d) {
+    return d.is_hardware_domain;
+}
 
 }  // namespace port
 }  // namespace xylem

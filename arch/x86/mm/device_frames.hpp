@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Device memory that no guest may map: the hypervisor's own interrupt controllers and timers.
+// Device memory that no guest may map (the hypervisor's interrupt controllers), or may only read (its timers).
 #pragma once
 
 #include "base/types.hpp"
@@ -8,5 +8,6 @@ namespace xylem {
 
 // Boot only.
 void deny_device_range(Maddr start, u64 bytes);
+void protect_device_range(Maddr start, u64 bytes);
 
 }  // namespace xylem

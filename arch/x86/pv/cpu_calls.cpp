@@ -5,6 +5,7 @@
 #include "arch/x86/pv/hypercalls.hpp"
 #include "arch/x86/pv/privileged.hpp"
 #include "core/port/guest.hpp"
+#include "core/port/guest_cpu.hpp"
 #include "cpu/instructions.hpp"
 
 namespace xylem::pv {
@@ -137,3 +138,17 @@ long hypercall_vm_assist(u64 command, u64 type, u64, u64, u64, u64) {
 }
 
 }  // namespace xylem::pv
+
+namespace xylem::port {
+
+void set_iopl(Vcpu& v, u32 iopl) {
+    v.arch->virtual_iopl = static_cast<u8>(iopl & 3);
+    v.arch->virtual_iopl_shown = v.domain.arch->architectural_iopl ? v.arch->virtual_iopl : 0;
+}
+
+void set_iobitmap(Vcpu& v, u64 va, u32 ports) {
+    v.arch->iobitmap_va = va;
+    v.arch->iobitmap_ports = ports;
+}
+
+}  // namespace xylem::port

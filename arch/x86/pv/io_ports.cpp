@@ -4,6 +4,7 @@
 #include <array>
 
 #include "arch/x86/domain/arch_domain.hpp"
+#include "core/pci/config_filter.hpp"
 #include "core/port/guest.hpp"
 #include "cpu/port_io.hpp"
 #include "init/platform.hpp"
@@ -21,7 +22,9 @@ constexpr u16 pci_address = 0xcf8, pci_data = 0xcfc, cmos_index = 0x70, cmos_dat
 // What the hypervisor keeps for itself on every PC: interrupt controllers, timer.
 constexpr PortRange always_denied[] = {{0x20, 0x21}, {0xa0, 0xa1}, {0x40, 0x43}, {0x61, 0x61}, {pci_data, pci_data + 3}};
 
-bool overlaps(const PortRange& r, u32 port, u32 bytes) { return port <= r.last && port + bytes > r.first; }
+bool overlaps(const PortRange& r, u32 port, u32 bytes) {
+    return port <= r.last && port + bytes > r.first;
+}
 
 bool is_permitted(const Domain& d, u32 port, u32 bytes) {
     if (!d.is_hardware_domain) return false;
@@ -32,7 +35,9 @@ bool is_permitted(const Domain& d, u32 port, u32 bytes) {
     return port + bytes <= 0x10000;
 }
 
-u32 all_ones(u32 bytes) { return bytes == 4 ? ~0U : (1U << (8 * bytes)) - 1; }
+u32 all_ones(u32 bytes) {
+    return bytes == 4 ? ~0U : (1U << (8 * bytes)) - 1;
+}
 
 u32 hardware_read(u16 port, u32 bytes) {
     switch (bytes) {
@@ -50,7 +55,9 @@ void hardware_write(u16 port, u32 bytes, u32 value) {
     }
 }
 
-bool is_pci_data(u32 port, u32 bytes) { return port >= pci_data && port + bytes <= pci_data + 4U; }
+bool is_pci_data(u32 port, u32 bytes) {
+    return port >= pci_data && port + bytes <= pci_data + 4U;
+}
 
 }  // namespace
 
@@ -73,7 +80,7 @@ u32 read_port(ArchVcpu& v, u16 port, u32 bytes) {
     Domain& d = v.vcpu->domain;
     if (port == pci_address && bytes == 4) return d.arch->pci_address;
     if (is_pci_data(port, bytes) && d.is_hardware_domain) {
-        const Result<u32> r = guest_pci_read(d, d.arch->pci_address, port - pci_data, bytes);
+        const Result<u32> r = pci::guest_config_read(d, d.arch->pci_address, port - pci_data, bytes);
         return r ? *r : all_ones(bytes);
     }
     if (d.is_hardware_domain && bytes == 1 && port == cmos_index) return d.arch->cmos_index;
@@ -89,14 +96,15 @@ void write_port(ArchVcpu& v, u16 port, u32 bytes, u32 value) {
         return;
     }
     if (is_pci_data(port, bytes) && d.is_hardware_domain) {
-        (void)guest_pci_write(d, d.arch->pci_address, port - pci_data, bytes, value);
+        (void)pci::guest_config_write(d, d.arch->pci_address, port - pci_data, bytes, value);
         return;
     }
     if (d.is_hardware_domain && bytes == 1 && port == cmos_index) {
         d.arch->cmos_index = static_cast<u8>(value);
         return;
     }
-    if (d.is_hardware_domain && bytes == 1 && port == cmos_data) return write_cmos(d.arch->cmos_index & 0x7f, static_cast<u8>(value));
+    if (d.is_hardware_domain && bytes == 1 && port == cmos_data)
+        return write_cmos(d.arch->cmos_index & 0x7f, static_cast<u8>(value));
     if (is_permitted(d, port, bytes)) hardware_write(port, bytes, value);
 }
 
