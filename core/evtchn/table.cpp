@@ -329,7 +329,7 @@ void Table::migrate_to_fifo(Fifo& f) {
         if (channel->now() == State::free) continue;
         DomainRef keep;
         BothEnds ends(*channel, keep);  // who raised it in the old way is done; from now on it is raised in the new way
-        const bool pending = test(owner_.shared->evtchn_pending[port / 64], port % 64);
+        const bool pending = test_and_clear(owner_.shared->evtchn_pending[port / 64], port % 64);
         const bool masked = test(owner_.shared->evtchn_mask[port / 64], port % 64);
         f.keep_early(*channel, static_cast<u8>((pending ? Channel::early_pending : 0) | (masked ? Channel::early_masked : 0)));
     }

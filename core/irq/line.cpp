@@ -215,6 +215,19 @@ void Lines::free_messages(u8 first, u32 count) {
     port::release_vectors(first, count);
 }
 
+void Lines::forget_for_tests() {
+    Guard guard(lock_);
+    gsis_ = {};
+    for (Line& line : lines_) {
+        IrqGuard g(line.lock_);
+        line.source_ = Line::Source::none;
+        line.reported_ = false;
+        line.cpu_ = CpuId(0);
+        line.in_flight_ = 0;
+        line.count_ = 0;
+    }
+}
+
 void dump_lines(text::Sink& out) {
     for (u32 vector = 0; vector < 256; ++vector) lines().of_vector(static_cast<u8>(vector)).dump(out);
 }

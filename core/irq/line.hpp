@@ -85,6 +85,9 @@ class Lines {
     // Nobody listens any more.
     void free_messages(u8 first, u32 count);
 
+    // Tests: as after boot. Nobody listens, no vector is in use.
+    void forget_for_tests();
+
    private:
     struct GsiState {
         u8 vector = 0;  // 0: none yet
