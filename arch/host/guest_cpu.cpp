@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "guest_cpu.hpp"
 
-// Weak: a build that has a PV guest's registers does it there.
-namespace xylem::port {
+#include <cstdlib>
 
+#include "core/domain/domain.hpp"
+#include "core/port/machine.hpp"
+
+// Weak: a build that has PV guests' registers, or the life cycle of domains, has the real ones.
+namespace xylem {
+
+namespace port {
 [[gnu::weak]] void set_iopl(Vcpu&, u32 iopl) {
     host::guest_cpu.iopl = iopl;
 }
@@ -11,5 +17,12 @@ namespace xylem::port {
     host::guest_cpu.bitmap = va;
     host::guest_cpu.ports = ports;
 }
+[[gnu::weak]] void dump_guest_state(Vcpu&) {}
+}  // namespace port
 
-}  // namespace xylem::port
+// Tests own their domains: nobody but they may drop the last reference.
+[[gnu::weak]] void free_domain(Domain&) {
+    std::abort();
+}
+
+}  // namespace xylem

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/irq/pirq_table.hpp"
@@ -130,7 +131,7 @@ void make(test::World& world, Guest& g, u16 id) {
     d.vcpus[1] = world.vcpus.back().get();
     d.max_vcpus = 2;
     for (u32 i = 0; i < 2; ++i) d.vcpus[i]->info = &d.shared->vcpu_info[i];
-    if (!evtchn::create_table(d, evtchn::fifo_ports) || !irq::create_table(d, 32)) broken("no memory");
+    if (!evtchn::create_table(d, evtchn::fifo_ports) || !irq::create_table(d, 32) || !xylem::add_domain(d)) broken("no memory");
     (void)irq::set_irq_permission(d, Gsi(17), true);
     for (Mfn& page : g.pages) page = world.page(d);
     g.domain = &d;
@@ -170,6 +171,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
             if (test::state_of(page).type_uses() != 0) broken("pages still held");
     }
     for (Guest& g : guests) {
+        xylem::remove_domain(*g.domain);
         if (g.domain->references.load() != 1) broken("references left");
         evtchn::free_table(*g.domain);
         irq::free_table(*g.domain);

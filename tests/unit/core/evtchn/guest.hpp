@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/irq/pirq.hpp"
@@ -20,6 +21,7 @@ struct Machine : World {
     Machine() { host::machine = {}; }
     ~Machine() {
         for (auto& d : owned) {
+            xylem::remove_domain(*d);
             evtchn::close_all(*d);
             irq::unmap_all(*d);
         }
@@ -46,7 +48,7 @@ struct Machine : World {
             d.vcpus[i]->sched.on_cpu = true;
             d.vcpus[i]->sched.cpu = guests_cpu;
         }
-        if (!evtchn::create_table(d, max_channels) || !irq::create_table(d, 32)) std::abort();
+        if (!evtchn::create_table(d, max_channels) || !irq::create_table(d, 32) || !xylem::add_domain(d)) std::abort();
         return d;
     }
 };
