@@ -217,7 +217,7 @@ void Lines::free_messages(u8 first, u32 count) {
 
 void Lines::forget_for_tests() {
     Guard guard(lock_);
-    gsis_ = {};
+    for (GsiState& gsi : gsis_) gsi = GsiState{};
     for (Line& line : lines_) {
         IrqGuard g(line.lock_);
         line.source_ = Line::Source::none;
