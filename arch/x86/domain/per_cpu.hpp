@@ -26,14 +26,14 @@ struct [[gnu::packed]] TaskState {
 static_assert(sizeof(TaskState) == 104);
 
 struct PerCpu {
-    CpuWork work;                   // the exit path must look: reschedule etc. (first: read by assembly)
+    CpuWork work;   // the exit path must look: reschedule etc. (read by assembly, as is the next)
+    TaskState tss;
     CpuId id{0};
     u32 apic_id = 0;
     bool online = false;
     Vcpu* idle = nullptr;
     Vcpu* running = nullptr;  // whose registers the CPU holds
     u64 loaded_gdt_owner = 0;
-    TaskState tss;
     u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window
     u64 gdt_page_mfn = 0;
     std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush

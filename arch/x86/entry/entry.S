@@ -16,6 +16,23 @@
     .popsection
 .endm
 
+.macro SET_AC
+9992:
+    .byte 0x0f, 0x1f, 0x00
+    .pushsection .smap_sites, "a", @progbits
+    .quad 9992b + (1 << 63)             /* the flipped top bit tells `stac` from `clac` */
+    .popsection
+.endm
+
+/* An access to guest memory; where it faults, `fixup` goes on. */
+.macro GUEST fixup:req, instruction:vararg
+9993:
+    \instruction
+    .pushsection .exception_table, "a", @progbits
+    .quad 9993b, \fixup
+    .popsection
+.endm
+
 .macro PUSH_REGISTERS
     pushq %rdi
     pushq %rsi
@@ -107,6 +124,39 @@ common_entry:
     addq $8, %rsp
     iretq
     .endm
+/* Debug traps have a stack of their own, too: `mov ss` can hold one back until `syscall` has entered with the guest's rsp [XSA-260].
+   Those from guest code move to the vCPU's stack and go on as any exception. */
+    .balign 16
+    .globl debug_stub
+debug_stub:
+    pushq $0
+    movl $1, 4(%rsp)
+    testb $3, FRAME_CS - FRAME_ERROR_CODE(%rsp)
+    jnz  1f
+    CLEAR_AC
+    cld
+    PUSH_REGISTERS
+    movq %rsp, %rdi
+    call handle_own_debug_trap
+    POP_REGISTERS
+    addq $8, %rsp
+    iretq
+1:  pushq %rax
+    pushq %rcx
+    movq 16 + TOP_CPU - FRAME_ERROR_CODE(%rsp), %rax
+    movq CPU_ENTRY_STACK(%rax), %rax    /* the end of the vCPU's frame */
+    slot = 0
+    .rept 6
+    movq 16 + slot(%rsp), %rcx
+    movq %rcx, FRAME_ERROR_CODE - FRAME_BYTES + slot(%rax)
+    slot = slot + 8
+    .endr
+    popq %rcx
+    xchgq %rax, (%rsp)                  /* rax is the guest's again, the stack's top its new stack */
+    movq (%rsp), %rsp
+    leaq FRAME_ERROR_CODE - FRAME_BYTES(%rsp), %rsp
+    jmp  common_entry
+
     IST_STUB nmi_stub, 2, 0
     IST_STUB double_fault_stub, 8, 1
     IST_STUB machine_check_stub, 18, 0
@@ -116,14 +166,19 @@ common_entry:
     .balign 16
     .globl syscall_entry
 syscall_entry:
+/* The frame from here: ss and the guest's rsp are in place, rsp points at the latter; the rest of the frame lies below. */
+#define AT(offset) (offset - FRAME_RSP)(%rsp)
+    cmpb $0, AT(TOP_KERNEL_MODE)
+    je   system_call
+    cmpl $HYPERCALL_IRET, %eax
+    je   fast_iret
+general_hypercall:
     pushq %r11
     pushq $GUEST_CS64
     pushq %rcx
     pushq $0
     movl $FRAME_BY_SYSCALL, 4(%rsp)
     PUSH_REGISTERS
-    cmpb $0, TOP_KERNEL_MODE(%rsp)
-    je   syscall_from_user
     sti
     cmpl $HYPERCALL_COUNT, %eax
     jae  1f
@@ -137,10 +192,144 @@ syscall_entry:
 1:  movq $-38, %rax                     /* ENOSYS */
     jmp  2b
 
-syscall_from_user:
+/* A guest program's system call becomes the guest kernel's: its frame goes straight to the kernel's stack. Nothing else needs a
+   look: whoever makes work for this CPU also interrupts it, and interrupts are off until sysret. */
+    .balign 16
+system_call:
+    movq %rdx, AT(FRAME_RDX)
+    movq %rax, AT(FRAME_RAX)
+    cmpq $0, AT(TOP_SYSCALL_ADDRESS)
+    je   system_call_by_frame
+    movq AT(TOP_KERNEL_SP), %rdx
+    andq $-16, %rdx
+    movq %rdx, %rax
+    decq %rax
+    shrq $HYPERVISOR_RANGE_BITS, %rax
+    cmpl $HYPERVISOR_RANGE, %eax
+    je   system_call_by_frame
+    movb $1, AT(TOP_KERNEL_MODE)
+    swapgs
+    movq AT(TOP_KERNEL_ROOT), %rax
+    movq %rax, AT(TOP_LOADED_ROOT)
+    movq %rax, %cr3
+    SET_AC
+    GUEST bad_kernel_stack, movq %rcx, -56(%rdx)
+    GUEST bad_kernel_stack, movq %r11, -48(%rdx)
+    GUEST bad_kernel_stack, movq %rcx, -40(%rdx)
+    movq AT(FRAME_RSP), %rax
+    GUEST bad_kernel_stack, movq %rax, -16(%rdx)
+    GUEST bad_kernel_stack, movq $GUEST_DS, -8(%rdx)
+    /* Its flags: interrupts on where events are not masked; the mask itself goes above cs. */
+    andl $~(RFLAGS_INTERRUPTS | RFLAGS_IOPL), %r11d
+    movq AT(TOP_VCPU), %rax
+    movq VCPU_INFO(%rax), %rax
+    movl $GUEST_CS64, %ecx
+    cmpb $0, 1(%rax)
+    jne  2f
+    orl  $RFLAGS_INTERRUPTS, %r11d
+1:  GUEST bad_kernel_stack, movq %rcx, -32(%rdx)
+    GUEST bad_kernel_stack, movq %r11, -24(%rdx)
+    CLEAR_AC
+    cmpb $0, AT(TOP_SYSCALL_MASKS)
+    jne  3f
+4:  andl $~RFLAGS_CLEARED_ON_ENTRY, %r11d
+    orl  $RFLAGS_INTERRUPTS, %r11d
+    movq AT(TOP_SYSCALL_ADDRESS), %rcx
+    subq $56, %rdx
+    movq %rdx, AT(FRAME_RSP)
+    movq AT(FRAME_RAX), %rax
+    movq AT(FRAME_RDX), %rdx
+    movq AT(FRAME_RSP), %rsp
+    sysretq
+2:  btsq $32, %rcx
+    jmp  1b
+3:  movb $1, 1(%rax)
+    jmp  4b
+
+/* No handler, or a stack that cannot be one: C++ decides what becomes of the guest. rcx and r11 may be lost: the guest is, too. */
+bad_kernel_stack:
+    CLEAR_AC
+system_call_by_frame:
+    movq AT(FRAME_RDX), %rdx
+    movq AT(FRAME_RAX), %rax
+    pushq %r11
+    pushq $GUEST_CS64
+    pushq %rcx
+    pushq $0
+    movl $FRAME_BY_SYSCALL, 4(%rsp)
+    PUSH_REGISTERS
     movq %rsp, %rdi
-    call pv_syscall_from_user
-    /* fall through */
+    call pv_system_call_failed
+    jmp  exit_to_guest
+
+/* iret, the guest kernel's hypercall: all registers but rax, rcx and r11 stay as they are. Where anything is out of the ordinary
+   (work pending, an event to deliver, an unreadable stack) the general path does it all again from the start. */
+    .balign 16
+fast_iret:
+    movq %rdx, AT(FRAME_RDX)
+    movq AT(TOP_CPU), %rax
+    movq AT(TOP_VCPU), %rdx
+    movl CPU_NEED_WORK(%rax), %eax
+    orl  VCPU_PENDING_WORK(%rdx), %eax
+    jnz  slow_iret
+    movq AT(FRAME_RSP), %rcx
+    movq %rcx, %rax
+    shrq $HYPERVISOR_RANGE_BITS, %rax
+    cmpl $HYPERVISOR_RANGE, %eax
+    je   slow_iret
+    movq VCPU_INFO(%rdx), %rdx
+    SET_AC
+    GUEST iret_fault, movq 24(%rcx), %rax
+    testl $IN_SYSCALL_FLAG, %eax
+    jnz  iret_fault
+    GUEST iret_fault, movq 48(%rcx), %r11
+    GUEST iret_fault, movq 32(%rcx), %rax
+    movq %rax, AT(FRAME_RIP)
+    testl $RFLAGS_INTERRUPTS, %r11d
+    setz 1(%rdx)                        /* evtchn_upcall_mask */
+    jz   1f
+    cmpb $0, (%rdx)
+    jne  iret_fault
+1:  andl $~RFLAGS_CLEARED_BY_IRET, %r11d
+    orl  $RFLAGS_INTERRUPTS | 2, %r11d
+    movq %r11, AT(FRAME_RFLAGS)
+    GUEST iret_fault, movq 8(%rcx), %r11
+    GUEST iret_fault, movq (%rcx), %rax
+    movq %rax, AT(FRAME_RAX)
+    GUEST iret_fault, movq 16(%rcx), %rax
+    movq %rax, AT(FRAME_RCX)
+    GUEST iret_fault, movzwl 64(%rcx), %eax
+    orl  $3, %eax
+    movq %rax, AT(FRAME_SS)
+    GUEST iret_fault, movzwl 40(%rcx), %edx
+    GUEST iret_fault, movq 56(%rcx), %rcx
+    CLEAR_AC
+    movl %edx, %eax
+    orl  $3, %eax
+    cmpl %eax, %edx
+    movq %rax, AT(FRAME_CS)
+    jne  2f
+    movq AT(TOP_USER_ROOT), %rax
+    testq %rax, %rax
+    jz   slow_iret
+    movb $0, AT(TOP_KERNEL_MODE)
+    swapgs
+    movq %rax, AT(TOP_LOADED_ROOT)
+    movq %rax, %cr3
+2:  movb $0, AT(TOP_NMI_IN_PROGRESS)
+    movq %rcx, AT(FRAME_RSP)
+    movq AT(FRAME_RDX), %rdx
+    movq AT(FRAME_RAX), %rax
+    movq AT(FRAME_RCX), %rcx
+    subq $FRAME_RSP - FRAME_RIP, %rsp
+    jmp  guest_iret
+
+iret_fault:
+    CLEAR_AC
+slow_iret:
+    movq AT(FRAME_RDX), %rdx
+    movl $HYPERCALL_IRET, %eax
+    jmp  general_hypercall
 
 /* --- back to the guest: interrupts are off, rsp = the frame --------------------------------------------------------------------- */
 

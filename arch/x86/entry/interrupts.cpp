@@ -26,6 +26,7 @@ void exit_work(xylem::Frame* frame);
 void handle_from_guest(xylem::Frame* frame);
 xylem::Frame* handle_from_hypervisor(xylem::Frame* frame);
 void handle_on_own_stack(xylem::Frame* frame);
+void handle_own_debug_trap(xylem::Frame* frame);
 void finish_first_switch(xylem::Vcpu* previous);
 }
 
@@ -106,6 +107,12 @@ Frame* handle_from_hypervisor(Frame* frame) {
 void handle_on_own_stack(Frame* frame) {
     if (frame->entry_vector == x86::vector::nmi && handle_nmi(*frame)) return;
     report_fault(*frame);
+}
+
+// A guest's breakpoint on memory that the hypervisor touched on its behalf, or single-step over `syscall`: not worth a word.
+void handle_own_debug_trap(Frame* frame) {
+    cpu::write_dr<6>(0xffff0ff0);
+    frame->rflags &= ~x86::rflags::tf;
 }
 
 void exit_work(Frame* frame) {

@@ -36,9 +36,17 @@
 #define TOP_CPU 168                     /* offsets from the frame */
 #define TOP_VCPU 176
 #define TOP_KERNEL_MODE 184
+#define TOP_NMI_IN_PROGRESS 185
+#define TOP_KERNEL_SP 192
+#define TOP_KERNEL_ROOT 200
+#define TOP_USER_ROOT 208
+#define TOP_LOADED_ROOT 216
+#define TOP_SYSCALL_ADDRESS 224
+#define TOP_SYSCALL_MASKS 232           /* struct Callback: address, then mask_events */
 
 /* struct PerCpu */
 #define CPU_NEED_WORK 0
+#define CPU_ENTRY_STACK 8               /* tss.rsp[0] */
 
 /* struct Vcpu */
 #define VCPU_INFO 8
@@ -56,3 +64,11 @@
 #define FRAME_BY_SYSCALL 0x100
 #define HYPERCALL_COUNT 64
 #define HYPERCALL_IRET 23
+#define IN_SYSCALL_FLAG 0x100           /* VGCF_in_syscall */
+
+#define RFLAGS_INTERRUPTS 0x200
+#define RFLAGS_IOPL 0x3000
+#define RFLAGS_CLEARED_BY_IRET 0x1a3000 /* IOPL, VM, VIF, VIP */
+#define RFLAGS_CLEARED_ON_ENTRY 0x74500 /* TF, NT, RF, VM, AC and, for system calls, DF */
+#define HYPERVISOR_RANGE_BITS 43        /* addresses whose upper bits are HYPERVISOR_RANGE are ours */
+#define HYPERVISOR_RANGE 0x1ffff0

@@ -14,6 +14,7 @@
 
 extern "C" void vector_stubs();
 extern "C" void nmi_stub();
+extern "C" void debug_stub();
 extern "C" void double_fault_stub();
 extern "C" void machine_check_stub();
 extern "C" void syscall_entry();
@@ -53,6 +54,7 @@ void build_idt() {
         const bool from_guest = v == x86::vector::breakpoint || v == x86::vector::overflow || v == 0x80;
         idt[v] = make_gate(reinterpret_cast<void (*)()>(base + v * 16), 0, from_guest ? 3 : 0);
     }
+    idt[x86::vector::debug] = make_gate(debug_stub, 4, 0);
     idt[x86::vector::nmi] = make_gate(nmi_stub, 1, 0);
     idt[x86::vector::double_fault] = make_gate(double_fault_stub, 2, 0);
     idt[x86::vector::machine_check] = make_gate(machine_check_stub, 3, 0);
@@ -149,7 +151,7 @@ void prepare_cpu(PerCpu& cpu) {
     if (cpu.gdt_page == nullptr) panic("not enough memory for CPU {}'s descriptor table", cpu.id);
     cpu.gdt_page_mfn = mfn_of(layout::maddr_of_direct(cpu.gdt_page)).raw;
     set_descriptors(cpu);
-    for (unsigned i = 0; i < 3; ++i) cpu.tss.ist[i] = ist_stack(cpu);
+    for (unsigned i = 0; i < 4; ++i) cpu.tss.ist[i] = ist_stack(cpu);
     write_stub(cpu);
 }
 
