@@ -97,8 +97,10 @@ class Machine:
             words += self.grub(cached, image, initrd, pathlib.Path(work))
         words += ["-drive", f"file={escaped(cached.disk)},format=raw,if=none,id=root,snapshot=on",
                   "-device", DISK_DEVICES[self.root] + ",drive=root" + (",serial=root" if self.root == "nvme" else "")]
-        card = {"virtio": "virtio-net-pci"}.get(self.net, self.net)
-        words += ["-nic", "none"] if self.net == "none" else ["-nic", f"user,model={card}"]
+        words += ["-nic", "none"]
+        if self.net != "none":
+            card = {"virtio": "virtio-net-pci"}.get(self.net, self.net)
+            words += ["-netdev", "user,id=net", "-device", f"{card},netdev=net"]  # -nic would take a virtio card's MSI-X away
         return words + list(self.extra)
 
     def direct(self, cached, image, initrd):
