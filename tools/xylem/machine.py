@@ -30,6 +30,7 @@ class Machine:
     append: str = ""                    # further words for dom0's kernel
     arguments: str = ""                 # further words for the hypervisor
     verbose: bool = False               # show dom0's kernel messages
+    plain_log: bool = False             # the hypervisor's usual messages only, not all
     root: str = "ahci"                  # bus of Debian's disk
     net: str = "none"                   # model of a network card on QEMU's user network
     toolstack: bool = True              # start xenstored and xenconsoled
@@ -60,7 +61,7 @@ class Machine:
         return " ".join(words + ([self.append] if self.append else []))
 
     def hypervisor_line(self):
-        words = ["console=com1", "loglvl=all", "guest_loglvl=all"]
+        words = ["console=com1"] + ([] if self.plain_log else ["loglvl=all", "guest_loglvl=all"])
         memory = self.dom0_memory or (self.memory // 2 if self.memory >= 2048 else None)
         if memory:
             words.append(f"dom0_mem={memory}M,max:{memory}M")
