@@ -22,10 +22,10 @@ class BootError(AssertionError):
 
 
 class Boot:
-    """A running machine. Use as a context manager; `lines` are the console's lines so far, `times` when each came (s after start)."""
+    """A running machine, described by a ready Machine or by Machine's fields. Use as a context manager; `lines` are the console's lines so far, `times` when each came (s after start)."""
 
-    def __init__(self, machine=None, quiet_limit=QUIET_LIMIT, total_limit=TOTAL_LIMIT, echo=False, log=None, **options):
-        self.machine = machine or Machine(**options)
+    def __init__(self, ready=None, /, quiet_limit=QUIET_LIMIT, total_limit=TOTAL_LIMIT, echo=False, log=None, **options):
+        self.machine = ready or Machine(**options)
         self.quiet_limit, self.total_limit, self.echo = quiet_limit, total_limit, echo
         self.log = open(log, "w", encoding="utf-8") if log else None
         self.lines, self.times = [], []

@@ -30,6 +30,7 @@ def parser():
     tool.add_argument("--only", metavar="PATTERN", help="only tests whose kind and name match")
     tool.add_argument("--xen", action="store_true", help="run the boot tests, and nothing else, against Debian's real Xen")
     tool.add_argument("--image", metavar="PATH", help="another hypervisor image for the boot tests")
+    tool.add_argument("--jobs", type=int, default=SIDE_BY_SIDE, metavar="N", help=f"machines and fuzzers at a time ({SIDE_BY_SIDE})")
     tool.add_argument("--list", action="store_true", help="print the names and run nothing")
     return tool
 
@@ -111,10 +112,10 @@ def run_gtest(suite, program, names):
     return seen
 
 
-def run_fuzzers(suite, wants, folder, seconds):
+def run_fuzzers(suite, wants, folder, seconds, side_by_side):
     programs = sorted(path for path in folder.glob("*_fuzz") if os.access(path, os.X_OK) and path.is_file())
     programs = [path for path in programs if wants.wants("fuzz", path.name)]
-    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with concurrent.futures.ThreadPoolExecutor(side_by_side) as pool:
         for future in [pool.submit(fuzz, suite, program, seconds) for program in programs]:
             future.result()
 
@@ -158,7 +159,7 @@ def listing_files(text):
 
 
 def pytest_command(options):
-    command = [sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"]
     command += ["--long"] if options.long else []
     command += ["--xen"] if options.xen else []
     command += ["--image", str(pathlib.Path(options.image).resolve())] if options.image else []
@@ -172,11 +173,11 @@ def run_boots(suite, wants, options):
     if not chosen:
         return
     debian.prepare()
-    suite.heading(f"{len(chosen)} boot tests, {SIDE_BY_SIDE} machines at a time; consoles in build/boot-logs")
+    suite.heading(f"{len(chosen)} boot tests, {options.jobs} at a time; consoles in build/boot-logs")
     with tempfile.TemporaryDirectory(prefix="xylem-claims-") as claims:
         command = pytest_command(options)[:-1] + ["-q", "-s", "--claims", claims, *chosen]
         workers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-                   for _ in range(min(SIDE_BY_SIDE, len(chosen)))]
+                   for _ in range(min(options.jobs, len(chosen)))]
         try:
             with concurrent.futures.ThreadPoolExecutor(len(workers)) as pool:
                 reported = sum(pool.map(lambda worker: follow(suite, worker), workers))
@@ -242,7 +243,7 @@ def main(words):
             if wants.kind("unit"):
                 run_unit(suite, wants, folder)
             if wants.kind("fuzz"):
-                run_fuzzers(suite, wants, folder, 5 if options.fast else 600 if options.long else FUZZ_SECONDS)
+                run_fuzzers(suite, wants, folder, 5 if options.fast else 600 if options.long else FUZZ_SECONDS, options.jobs)
         if wants.kind("boot"):
             if not options.image:
                 build.hypervisor()
