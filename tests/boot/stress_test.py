@@ -3,9 +3,10 @@
 import pytest
 from library import answers, script
 
+# stress-ng's floating-point CPU methods fail under QEMU's x87 emulation, natively too
 LOAD = """
 must 'stress-ng' stress-ng --timeout {seconds}s --metrics-brief --verify \\
-    --fork 2 --vm 2 --vm-bytes 128M --mmap 1 --mmap-bytes 64M --pipe 2 --switch 1 --cpu 1 --io 1 --brk 1 --stack 1
+    --fork 2 --vm 2 --vm-bytes 128M --mmap 1 --mmap-bytes 64M --pipe 2 --switch 1 --cpu 1 --cpu-method crc16 --matrix 1 --vecmath 1 --iomix 1 --iomix-bytes 32M --brk 1 --stack 1
 answer oops $(dmesg | grep -c -e 'BUG:' -e 'Oops' -e 'Call Trace' -e 'soft lockup' -e 'rcu.*stall')
 """
 CHECK = """

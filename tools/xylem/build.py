@@ -40,7 +40,7 @@ def hypervisor():
     if not (ROOT / "cmake/x86_64.cmake").exists():
         raise Failure("this tree cannot build the hypervisor: cmake/x86_64.cmake is not there (./xylem run --xen works without it)")
     folder = configure("x86_64")
-    ninja(folder, ["xylem"], "building the hypervisor", "1 min")
+    ninja(folder, ["all"], "building the hypervisor", "1 min")
     return folder
 
 
