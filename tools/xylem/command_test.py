@@ -50,6 +50,14 @@ class Selection:
         return not self.pattern or self.pattern.pattern.lower().split(" ")[0] not in others
 
 
+def run_host(suite, wants, options):
+    folder = build.host()
+    if wants.kind("unit"):
+        run_unit(suite, wants, folder)
+    if wants.kind("fuzz"):
+        run_fuzzers(suite, wants, folder, 5 if options.fast else 600 if options.long else FUZZ_SECONDS, options.jobs)
+
+
 def run_checks(suite, wants):
     for name, problems in command_check.results():
         if wants.wants("check", name):
@@ -168,6 +176,8 @@ def pytest_command(options):
 
 def run_boots(suite, wants, options):
     packages.need(packages.TEST, packages.QEMU, packages.GRUB)
+    if not (options.image or options.xen):
+        build.hypervisor()
     places, names = pytest_names(options)
     chosen = [places[name] for name in names if wants.wants("boot", name)]
     if not chosen:
@@ -235,19 +245,16 @@ def main(words):
     if options.xen:
         run_boots(suite, wants, options)
         return suite.end()
-    try:
-        if wants.kind("check"):
-            run_checks(suite, wants)
-        if wants.kind("unit") or wants.kind("fuzz"):
-            folder = build.host()
-            if wants.kind("unit"):
-                run_unit(suite, wants, folder)
-            if wants.kind("fuzz"):
-                run_fuzzers(suite, wants, folder, 5 if options.fast else 600 if options.long else FUZZ_SECONDS, options.jobs)
-        if wants.kind("boot"):
-            if not options.image:
-                build.hypervisor()
-            run_boots(suite, wants, options)
-    except Failure as failure:
-        suite.result("failed", "the test run itself", None, str(failure).splitlines())
+    stages = []
+    if wants.kind("check"):
+        stages.append(lambda: run_checks(suite, wants))
+    if wants.kind("unit") or wants.kind("fuzz"):
+        stages.append(lambda: run_host(suite, wants, options))
+    if wants.kind("boot"):
+        stages.append(lambda: run_boots(suite, wants, options))
+    for stage in stages:
+        try:
+            stage()
+        except Failure as failure:  # the other kinds of tests still say something
+            suite.result("failed", "preparing the tests", None, str(failure).splitlines())
     return suite.end()
