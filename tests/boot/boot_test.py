@@ -7,6 +7,7 @@ LOOK = script("""
 answer cpus $(nproc)
 answer memory $(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
 answer type $(cat /sys/hypervisor/type)
+dmesg | grep -A 12 -e 'BUG:' -e 'Oops' -e 'Call Trace'
 answer oops $(dmesg | grep -c -e 'BUG:' -e 'Oops' -e 'Call Trace')
 must 'a child process runs' sh -c 'exit 0'
 """)

@@ -4,9 +4,9 @@ import os
 import pathlib
 import re
 import sys
-import time
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -43,8 +43,11 @@ def pytest_runtest_protocol(item):
         os.close(os.open(os.path.join(claims, re.sub(r"\W", "_", item.nodeid)), os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return True
-    item.user_properties.append(("started", time.monotonic()))
-    return None
+    # without a next item everything is torn down: the one pytest would name may be taken by another process
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    runtestprotocol(item, nextitem=None)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 @pytest.hookimpl(hookwrapper=True)
