@@ -142,7 +142,7 @@ def main(words):
     for side in sides:
         if side not in SIDES:
             raise Failure(f"--sides: '{side}' is none of {', '.join(SIDES)}")
-    packages.need(packages.QEMU)
+    packages.need(packages.QEMU, packages.DEBIAN, packages.BUILD)
     if "xylem" in sides and not options.image:
         build.hypervisor()
     debian.prepare()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from . import build
+from . import build, packages
 from .boot import Boot, BootError
 from .machine import CPU_EXCEPTIONS, Machine
 from .say import Failure, say
@@ -90,7 +90,10 @@ def main(words):
         cut = words.index("--")
         words, extra = words[:cut], words[cut + 1:]
     options = parser().parse_args(words)
-    if not (options.xen or options.native or options.kernel or options.no_build):
+    building = not (options.xen or options.native or options.kernel or options.no_build)
+    packages.need(packages.QEMU, packages.DEBIAN, *([packages.BUILD] if building else []),
+                  *([packages.GRUB] if options.loader != "qemu" else []))
+    if building:
         build.hypervisor()
     machine = machine_from(options, extra)
     return scripted(options, machine) if options.script else interactive(options, machine)

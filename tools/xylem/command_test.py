@@ -175,7 +175,7 @@ def pytest_command(options):
 
 
 def run_boots(suite, wants, options):
-    packages.need(packages.TEST, packages.QEMU, packages.GRUB)
+    packages.need(packages.TEST, packages.QEMU, packages.GRUB, packages.DEBIAN)
     if not (options.image or options.xen):
         build.hypervisor()
     places, names = pytest_names(options)
@@ -245,6 +245,8 @@ def main(words):
     if options.xen:
         run_boots(suite, wants, options)
         return suite.end()
+    wanted = [packages.BUILD] + [packages.CHECK] * wants.kind("check") + [packages.HOST] * (wants.kind("unit") or wants.kind("fuzz"))
+    packages.need(*wanted, *([packages.TEST, packages.QEMU, packages.GRUB, packages.DEBIAN] if wants.kind("boot") else []))
     stages = []
     if wants.kind("check"):
         stages.append(lambda: run_checks(suite, wants))

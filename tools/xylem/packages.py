@@ -7,8 +7,9 @@ import subprocess
 
 from .say import Failure, as_root, say, step
 
-BUILD = ["clang-19", "lld-19", "llvm-19", "cmake", "ninja-build", "libxen-dev"]
-HOST = ["libclang-rt-19-dev", "liblzma-dev", "libzstd-dev", "zlib1g-dev", "liblz4-dev", "libgtest-dev", "libbenchmark-dev"]
+BUILD = ["clang-19", "lld-19", "llvm-19", "cmake", "ninja-build", "libxen-dev",
+         "liblzma-dev", "libzstd-dev", "zlib1g-dev", "liblz4-dev"]
+HOST = ["libclang-rt-19-dev", "libgtest-dev", "libbenchmark-dev"]
 DEBIAN = ["mmdebstrap", "e2fsprogs", "debian-archive-keyring"]
 QEMU = ["qemu-system-x86", "seabios"]
 GRUB = ["ovmf", "grub-common", "grub-pc-bin", "grub-efi-amd64-bin", "xorriso", "mtools"]
