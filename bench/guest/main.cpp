@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The bench program of ./xylem bench, run in dom0 or on native Linux. Prints one line per row: BENCH name median least greatest.
+#include <cstring>
+
+#include "bench/guest/measure.hpp"
+
+namespace bench {
+
+void calibrate() {
+    constexpr std::uint64_t loops = 50'000'000;
+    spin(1000);
+    const std::uint64_t start = ticks();
+    spin(loops);
+    const std::uint64_t spent = ticks() - start;
+    instructions_per_tick = 2.0 * loops / static_cast<double>(spent);
+    std::printf("BENCH-SCALE instructions_per_tick=%.5f\n", instructions_per_tick);
+}
+
+}  // namespace bench
+
+int main(int count, char** words) {
+    if (count > 1 && std::strcmp(words[1], "exit") == 0) return 0;  // what the exec row starts
+    // The TSC counts from the machine's reset, the monotonic clock from the kernel's start: the difference is what came before.
+    std::printf("BENCH-CLOCKS tsc=%llu monotonic=%llu\n", static_cast<unsigned long long>(bench::ticks()),
+                static_cast<unsigned long long>(bench::monotonic_ns()));
+    bench::calibrate();
+    bench::measure_kernel(words[0]);
+    bench::measure_xen();
+    std::puts("BENCH-END");
+    return 0;
+}

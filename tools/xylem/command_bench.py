@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""`./xylem bench`: native Linux, Debian's Xen and Xylem on the same machine under instruction counting, in one table."""
+import argparse
+import concurrent.futures
+import re
+import shlex
+import subprocess
+
+from . import build, debian, packages
+from .boot import Boot, BootError
+from .say import ROOT, Failure, say, step
+
+SIDES = {"native": "native", "xen": "Xen", "xylem": "Xylem"}
+ROWS = [  # key printed by bench/guest, words for people
+    ("getppid", "getppid"),
+    ("clock_gettime-vdso", "clock_gettime, vdso"),
+    ("clock_gettime-syscall", "clock_gettime, system call"),
+    ("page-fault", "anonymous page fault"),
+    ("mprotect-pair", "mprotect twice and touch"),
+    ("fork-exit-wait", "fork + exit + wait"),
+    ("vfork-exec-wait", "vfork + exec + wait"),
+    ("pipe-ping-pong", "pipe ping-pong, two tasks"),
+    ("pipe-write-read", "pipe write + read, one task"),
+    ("read-zero-64k", "read 64 KiB of /dev/zero"),
+    ("usleep-1us", "usleep(1)"),
+    ("privcmd-no-call", "privcmd ioctl without a hypercall"),
+    ("privcmd-xen_version", "privcmd xen_version"),
+    ("privcmd-nr63", "privcmd hypercall 63 (none)"),
+    ("privcmd-yield", "privcmd sched_op yield"),
+    ("evtchn-one-task", "event channel loopback, one task"),
+    ("evtchn-two-tasks", "event channel ping-pong, two tasks"),
+    ("start", "reset to dom0's kernel clock, 10^6 instructions"),
+    ("up", "reset to dom0's userspace, 10^6 instructions"),
+    ("memory", "hypervisor's memory, MiB"),
+    ("image", "hypervisor's image, bytes"),
+]
+SCRIPT = """
+for tries in 1 2 3; do xl info > /tmp/info 2>/dev/null && break; sleep 1; done
+for name in total_memory free_memory; do echo "INFO $name=$(sed -n "s/^$name *: //p" /tmp/info)"; done
+echo "INFO dom0=$(xl list 0 2>/dev/null | awk 'NR == 2 { print $3 }')"
+/xylem/bench
+"""
+
+
+def program():
+    """The bench program, static, so that it runs in any dom0."""
+    packages.need(packages.BUILD)
+    target = ROOT / "build/bench/bench"
+    sources = sorted((ROOT / "bench/guest").glob("*.cpp"))
+    newest = max(path.stat().st_mtime for path in (ROOT / "bench/guest").iterdir())
+    if not target.exists() or target.stat().st_mtime < newest:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        step("building the bench program", ["clang++-19", "-std=gnu++23", "-O2", "-static", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra",
+                                            "-I", ROOT, "-fuse-ld=lld", "-Wl,-s", "-o", target, *sources])
+    return target.read_bytes()
+
+
+def measure(side, options, binary):
+    """One boot; returns {row: value}."""
+    machine = dict(hypervisor=side, cpus=1, memory=2048, dom0_memory=1024, icount=True, cpu=options.cpu, script=SCRIPT, files={"bench": binary})
+    if side == "xylem" and options.image:
+        machine["kernel"] = options.image
+    machine["plain_log"] = True
+    if side == "xen":
+        machine["arguments"] = "console_timestamps=boot"
+    logs = ROOT / "build/bench"
+    with Boot(quiet_limit=600, total_limit=1800, log=logs / f"{side}.log", **machine) as boot:
+        boot.succeed()
+        image = boot.machine.image(debian.prepare())
+    values = {found[1]: int(found[2]) for found in boot.all(r"^BENCH (\S+) (\d+) \d+ \d+")}
+    clocks = boot.all(r"^BENCH-CLOCKS tsc=(\d+) monotonic=(\d+)")
+    if not boot.all("^BENCH-END") or not clocks:
+        raise boot.error("the bench program did not finish")
+    ticks, monotonic = int(clocks[0][1]), int(clocks[0][2])
+    values["start"] = round((ticks - monotonic) / 1e6)
+    up = boot.all(r"xylem-dom0: up .*seconds=([\d.]+)")
+    values["up"] = round(values["start"] + float(up[0][1]) * 1000)
+    facts = {found[1]: found[2] for found in boot.all(r"^INFO (\w+)=(\d+)")}
+    if len(facts) == 3:
+        values["memory"] = int(facts["total_memory"]) - int(facts["free_memory"]) - int(facts["dom0"])
+    if image:
+        values["image"] = image.stat().st_size
+    return values
+
+
+def table(results):
+    """Markdown, columns padded so that it also reads on a terminal."""
+    sides = [side for side in SIDES if side in results]
+    heads = ["instructions per operation"] + [SIDES[side] for side in sides]
+    ratios = [pair for pair in (("xen", "native"), ("xylem", "native"), ("xylem", "xen")) if pair[0] in results and pair[1] in results]
+    heads += [f"{SIDES[one]}/{SIDES[two]}" for one, two in ratios]
+    lines = []
+    for key, text in ROWS:
+        if not any(key in results[side] for side in sides):
+            continue
+        cells = [text] + [str(results[side].get(key, "-")) for side in sides]
+        for one, two in ratios:
+            a, b = results[one].get(key), results[two].get(key)
+            cells.append(f"{a / b:.2f}" if a is not None and b else "-")
+        lines.append(cells)
+    widths = [max(len(row[n]) for row in [heads, *lines]) for n in range(len(heads))]
+
+    def show(cells):
+        return "| " + " | ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(cells, widths))) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) if n == 0 else "-" * (width + 1) + ":" for n, width in enumerate(widths)) + "|"
+    return "\n".join([show(heads), rule, *map(show, lines)])
+
+
+def versions():
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True).stdout.split("\n")[0]
+    return commit, re.sub(r".*version (\S+).*", r"\1", qemu)
+
+
+def write(text, words):
+    commit, qemu = versions()
+    target = ROOT / "bench/results.md"
+    target.write_text(f"""# Figures
+
+Made by `{shlex.join(['./xylem', 'bench', *words])}` at commit {commit}, QEMU {qemu} (TCG, `-icount shift=0,sleep=off`), one CPU, 2048 MiB, dom0 1024 MiB,
+Debian 12's kernel as dom0 on all sides. One executed instruction is one virtual nanosecond, so the figures do not depend on the
+machine that ran them; repeated runs differ by about 1 %. Lower is better. `bench/guest` is the program that measured.
+
+{text}
+
+"Reset to dom0's kernel clock" includes the firmware; it is the TSC less the kernel's monotonic clock.
+""")
+    say(f"\nwritten to {target.relative_to(ROOT)}")
+
+
+def main(words):
+    tool = argparse.ArgumentParser(prog="./xylem bench", description="Boot native Linux, Debian's Xen and Xylem, count the instructions of "
+                                   "common operations in each, print the table and write bench/results.md. About 5 minutes.")
+    tool.add_argument("--sides", default="native,xen,xylem", help="which to measure (native,xen,xylem)")
+    tool.add_argument("--image", metavar="PATH", help="another hypervisor image as Xylem's column")
+    tool.add_argument("--cpu", default="EPYC", metavar="MODEL", help="QEMU CPU model (EPYC)")
+    tool.add_argument("--no-write", action="store_true", help="leave bench/results.md alone")
+    tool.add_argument("--one-at-a-time", action="store_true", help="not two machines side by side")
+    options = tool.parse_args(words)
+    sides = options.sides.split(",")
+    for side in sides:
+        if side not in SIDES:
+            raise Failure(f"--sides: '{side}' is none of {', '.join(SIDES)}")
+    packages.need(packages.QEMU)
+    if "xylem" in sides and not options.image:
+        build.hypervisor()
+    debian.prepare()
+    binary = program()
+    say(f"Measuring {', '.join(SIDES[side] for side in sides)} (about 2 minutes each)")
+    results, failed = {}, False
+    with concurrent.futures.ThreadPoolExecutor(1 if options.one_at_a_time else 2) as pool:
+        for side, future in [(side, pool.submit(measure, side, options, binary)) for side in sides]:
+            try:
+                results[side] = future.result()
+                say(f"  {SIDES[side]} done")
+            except BootError as error:
+                failed = True
+                say(f"  {SIDES[side]} failed: {error}")
+    if not results:
+        return 1
+    text = table(results)
+    say("\n" + text)
+    if not options.no_write and not failed and len(sides) == len(SIDES):
+        write(text, words)
+    return 1 if failed else 0
