@@ -56,6 +56,11 @@ fault:
     return false;
 }
 
+// From guest memory.
+inline bool read_bytes(void* to, u64 va, u64 bytes) {
+    return copy_bytes(to, reinterpret_cast<const void*>(va), bytes);
+}
+
 // Loads a selector; false where it is not loadable.
 inline bool try_load_gs(u16 selector) {
     asm goto("1: mov %0,%%gs\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
@@ -148,6 +149,8 @@ void context_switch(Vcpu& from, Vcpu& to) {
     Vcpu* previous = switch_stacks(&old.saved_rsp, now.saved_rsp, &from);
     sched::finish_switch(*previous);
 }
+
+bool runstate_update_flag(Domain& d) { return d.arch->runstate_update_flag; }
 
 void wait_for_interrupt() { cpu::sleep_until_interrupt(); }
 
