@@ -17,6 +17,7 @@ set_target_properties(hypervisor PROPERTIES OUTPUT_NAME xylem.sym LINK_DEPENDS $
 target_link_libraries(hypervisor PRIVATE ${XYLEM_DECOMPRESS_LIBS})
 
 add_custom_command(TARGET hypervisor POST_BUILD
+  COMMAND ${CMAKE_SOURCE_DIR}/tools/symbols.py $<TARGET_FILE:hypervisor>
   COMMAND ${CMAKE_SOURCE_DIR}/tools/wrap_image.sh $<TARGET_FILE:hypervisor> ${CMAKE_BINARY_DIR}/xylem
 )
 add_custom_target(xylem ALL DEPENDS hypervisor)
