@@ -36,6 +36,7 @@
 #include "init/dom0/build.hpp"
 #include "init/efi/services.hpp"
 #include "init/hypervisor.hpp"
+#include "init/watchdog.hpp"
 
 extern "C" char image_begin[], image_end[];
 extern "C" const xylem::u8 build_id_begin[], build_id_end[];
@@ -139,6 +140,7 @@ void steer_clock(void*) {
     start_default_periodic_timer(v);
     clock_timer.handler = steer_clock;
     timer_set(clock_timer, time::now() + time::correction_period);
+    watchdog::start(the_hypervisor.options);
     sched::idle_loop();
 }
 
@@ -194,6 +196,7 @@ using namespace xylem;
 
 void start_boot_cpu(u32 magic, u32 information) {
     Hypervisor& hv = the_hypervisor;
+    load_early_descriptors();
     const bool understood = read_boot_info(magic, information, hv.boot);
     init::parse_options(hv.boot.command_line, init::first_word_of(hv.boot.multiboot2 ? "GRUB 2" : hv.boot.loader), hv.options);
     start_console(hv.options);

@@ -145,6 +145,7 @@ long_mode:
 
     .section .boot.data, "aw", @progbits
     .balign 16
+    .globl boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00209b0000000000            /* 0x08: 64-bit code */
