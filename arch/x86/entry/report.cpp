@@ -18,6 +18,7 @@
 #include "hw/x86/registers.hpp"
 #include "init/hypervisor.hpp"
 #include "init/shutdown.hpp"
+#include "init/watchdog.hpp"
 
 namespace xylem {
 namespace {
@@ -40,7 +41,10 @@ void show_registers(const Frame& f) {
 
 void show_symbol(u64 address) {
     const Symbol s = symbol_of(address);
-    if (!s.name.empty()) log::error("  {:016x}  {} + {:#x}", address, s.name, s.offset);
+    if (!s.name.empty())
+        log::error("  {:016x}  {} + {:#x}", address, s.name, s.offset);
+    else
+        log::error("  {:016x}  outside the hypervisor's code", address);
 }
 
 // Frame pointers are kept in every function: follow them.
@@ -74,6 +78,8 @@ void show_context() {
 void begin(std::string_view reason) {
     cpu::irq_disable();
     if (panicking.exchange(1) != 0) cpu::stop_forever();
+    // Nobody goes on, or worse, prints in between. Their NMI handler sees `panicking`.
+    if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
     console::the_console().enter_panic();
     log::error("");
     log::error("****************************************");
@@ -91,6 +97,15 @@ void begin(std::string_view reason) {
     }
     log::error("Rebooting. Please report the lines above.");
     reboot_machine();
+}
+
+// `f`: where it happened, in the hypervisor or in a guest.
+[[noreturn]] void stop_with(const Frame& f, std::string_view reason) {
+    begin(reason);
+    if (hypervisor().started) show_context();
+    show_registers(f);
+    if (layout::in_hypervisor(f.rip)) show_stack(f.rip, f.rbp);
+    end();
 }
 
 }  // namespace
@@ -111,16 +126,23 @@ void report_fault(const Frame& f) {
     text::FixedText<96> reason;
     const char* name = f.entry_vector < 20 ? vector_names[f.entry_vector] : "unexpected interrupt";
     text::format(reason, "{} (error code {:#x})", name, f.error_code);
-    begin(reason.view());
-    if (hypervisor().started) show_context();
-    show_registers(f);
-    show_stack(f.rip, f.rbp);
-    end();
+    stop_with(f, reason.view());
 }
 
-bool handle_nmi(Frame&) {
-    // Without a watchdog every NMI is the hardware's own: dom0's kernel knows the machine's sources (its port 0x61).
+void stop_other_cpus() {
+    panicking.store(1);
+    if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
+}
+
+bool handle_nmi(Frame& f) {
     if (panicking.load() != 0) cpu::stop_forever();
+    if (watchdog::asks(current_arch().cpu->id)) {
+        text::FixedText<96> reason;
+        text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", current_arch().cpu->id,
+                     hypervisor().options.watchdog_timeout);
+        stop_with(f, reason.view());
+    }
+    // The others are the hardware's own: dom0's kernel knows the machine's sources (its port 0x61).
     log::warning("NMI on CPU {}", current_arch().cpu->id);
     return true;
 }
