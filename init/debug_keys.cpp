@@ -48,7 +48,8 @@ void dump_domains(char) {
     });
 }
 void dump_memory(char) {
-    log::info("memory: {} of {} pages free, hypervisor objects {} KiB", frames().free_frames(), frames().total_frames(), heap_bytes_used() / kib);
+    log::info("memory: {} of {} pages free, hypervisor objects {} KiB", frames().free_frames(), frames().total_frames(),
+              heap_bytes_used() / kib);
 }
 void dump_registers(char) {
     for_each_domain([](Domain& d) {
@@ -71,7 +72,9 @@ void reboot(char) {
     log::info("key 'R': rebooting the machine");
     reboot_machine();
 }
-void crash(char) { panic("key 'C' pressed: crash on purpose"); }
+void crash(char) {
+    panic("key 'C' pressed: crash on purpose");
+}
 
 constexpr console::KeyHandler handlers[] = {
     {'q', "dump domains and vCPUs", false, dump_domains},

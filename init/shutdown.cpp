@@ -67,7 +67,9 @@ Result<> enter_acpi_sleep(const xenpf_enter_acpi_sleep& request) {
 }
 
 namespace port {
-void machine_shutdown(u32 reason) { machine_ends(reason); }
+void machine_shutdown(u32 reason) {
+    machine_ends(reason);
+}
 }  // namespace port
 
 }  // namespace xylem

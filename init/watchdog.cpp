@@ -71,6 +71,8 @@ void start(const init::Options& options) {
     log::info("watchdog: {} CPUs watch each other, {} s", port::online_cpus(), options.watchdog_timeout);
 }
 
-bool asks(CpuId cpu) { return suspect.load(std::memory_order_acquire) == cpu.raw; }
+bool asks(CpuId cpu) {
+    return suspect.load(std::memory_order_acquire) == cpu.raw;
+}
 
 }  // namespace xylem::watchdog

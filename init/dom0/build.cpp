@@ -112,7 +112,9 @@ void write_m2p() {
     });
 }
 
-u64* table_at(u64 pfn) { return pv::table_of(memory.at(pfn)); }
+u64* table_at(u64 pfn) {
+    return pv::table_of(memory.at(pfn));
+}
 
 // Builds page tables out of dom0's own pages; tables are taken from `next` on.
 class TableBuilder {

@@ -102,7 +102,8 @@ Result<> set_wakeup_time(xenpf_efi_runtime_call& op, const efi::RuntimeServices&
     if ((op.misc & ~known) != 0) return fail(XEN_EINVAL);
     efi::Time time = from_abi(op.u.set_wakeup_time);
     const bool only = (op.misc & XEN_EFI_SET_WAKEUP_TIME_ENABLE_ONLY) != 0;
-    op.status = efi::call(rs.set_wakeup_time, (op.misc & XEN_EFI_SET_WAKEUP_TIME_ENABLE) != 0 ? 1 : 0, only ? 0 : address_of(time));
+    op.status =
+        efi::call(rs.set_wakeup_time, (op.misc & XEN_EFI_SET_WAKEUP_TIME_ENABLE) != 0 ? 1 : 0, only ? 0 : address_of(time));
     op.misc = 0;
     return {};
 }

@@ -34,7 +34,9 @@ const T* at(u64 machine, u64 count = 1) {
     return static_cast<const T*>(layout::direct_map(Maddr(machine)));
 }
 
-u64* new_table() { return static_cast<u64*>(heap_allocate(page_size)); }
+u64* new_table() {
+    return static_cast<u64*>(heap_allocate(page_size));
+}
 
 // Maps machine memory at its own address. False: no memory.
 bool map_at_itself(u64 start, u64 end, u64 flags) {
@@ -70,7 +72,8 @@ bool map_runtime_memory(const BootInfo& boot) {
         if (r.start >= lower_half || r.bytes > lower_half - r.start) continue;
         const u64 caching = (r.attributes & memory_write_back) != 0 ? 0 : pte::cache_disable | pte::write_through;
         const u64 flags = code | caching | (r.type == runtime_services_code ? 0 : pte::no_execute);
-        log::debug("EFI runtime memory {:016x} - {:016x} type {} attributes {:#x}", r.start, r.start + r.bytes, r.type, r.attributes);
+        log::debug("EFI runtime memory {:016x} - {:016x} type {} attributes {:#x}", r.start, r.start + r.bytes, r.type,
+                   r.attributes);
         if (!map_at_itself(r.start, r.start + r.bytes, flags)) return false;
     }
     return true;
@@ -82,7 +85,8 @@ void prepare(const BootInfo& boot) {
     if (boot.efi_system_table == 0) return;
     const auto* table = at<SystemTable>(boot.efi_system_table);
     if (table == nullptr || table->header.signature != system_table_signature)
-        return log::warning("EFI: the system table at {:#x} makes no sense; firmware variables are not available", boot.efi_system_table);
+        return log::warning("EFI: the system table at {:#x} makes no sense; firmware variables are not available",
+                            boot.efi_system_table);
     services.system = table;
     const auto* runtime = at<RuntimeServices>(table->runtime_services);
     if (runtime == nullptr || boot.efi_memory().empty())
@@ -93,8 +97,12 @@ void prepare(const BootInfo& boot) {
               table->runtime_services);
 }
 
-const SystemTable* system_table() { return services.system; }
-const RuntimeServices* runtime_services() { return services.runtime; }
+const SystemTable* system_table() {
+    return services.system;
+}
+const RuntimeServices* runtime_services() {
+    return services.runtime;
+}
 
 Status call(u64 entry, u64 a, u64 b, u64 c, u64 d, u64 e) {
     IrqGuard g(lock);

@@ -32,7 +32,9 @@ struct Stage {
 };
 constinit Stage stage{};
 
-u64 machine(const void* p) { return reinterpret_cast<u64>(p) - layout::image_start; }
+u64 machine(const void* p) {
+    return reinterpret_cast<u64>(p) - layout::image_start;
+}
 
 void map_page() {
     constexpr u64 flags = pte::present | pte::writable | pte::user | pte::accessed | pte::dirty;

@@ -74,7 +74,9 @@ void load_this_cpu(PerCpu& cpu) {
 }
 
 // The trampoline's argument words, in its copy.
-u64& word_in_copy(u8* copy, const char* symbol) { return *reinterpret_cast<u64*>(copy + (symbol - trampoline_start)); }
+u64& word_in_copy(u8* copy, const char* symbol) {
+    return *reinterpret_cast<u64*>(copy + (symbol - trampoline_start));
+}
 
 // Starting CPUs turn paging on at the trampoline's own address: our tables and one identity page, below 4 GiB.
 u64 make_trampoline_root() {
@@ -110,7 +112,9 @@ bool start_one(u8* copy, PerCpu& cpu) {
 
 }  // namespace
 
-void adopt_boot_cpu(u32 apic_id) { load_this_cpu(make_cpu(CpuId(0), apic_id)); }
+void adopt_boot_cpu(u32 apic_id) {
+    load_this_cpu(make_cpu(CpuId(0), apic_id));
+}
 
 void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
     trampoline_page = find_trampoline_page();
@@ -135,7 +139,9 @@ void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
 }
 
 namespace port {
-u32 online_cpus() { return cpus_online; }
+u32 online_cpus() {
+    return cpus_online;
+}
 }  // namespace port
 
 }  // namespace xylem

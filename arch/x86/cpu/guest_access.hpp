@@ -97,7 +97,8 @@ fault:
     return false;
 }
 inline bool try_wrmsr(u32 msr, u64 value) {
-    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(msr), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32))
+    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(msr), "a"(static_cast<u32>(value)),
+             "d"(static_cast<u32>(value >> 32))
              : "memory"
              : fault);
     return true;

@@ -127,10 +127,18 @@ void destroy_pv_vcpu(Vcpu& v) {
 
 namespace port {
 
-Vcpu& current() { return *current_arch().vcpu; }
-CpuId this_cpu() { return current_arch().cpu->id; }
-CpuWork& cpu_work(CpuId cpu) { return cpu_by_id(cpu)->work; }
-CpuWork& this_cpu_work() { return current_arch().cpu->work; }
+Vcpu& current() {
+    return *current_arch().vcpu;
+}
+CpuId this_cpu() {
+    return current_arch().cpu->id;
+}
+CpuWork& cpu_work(CpuId cpu) {
+    return cpu_by_id(cpu)->work;
+}
+CpuWork& this_cpu_work() {
+    return current_arch().cpu->work;
+}
 
 void context_switch(Vcpu& from, Vcpu& to) {
     ArchVcpu& old = *from.arch;
@@ -150,9 +158,13 @@ void context_switch(Vcpu& from, Vcpu& to) {
     sched::finish_switch(*previous);
 }
 
-bool runstate_update_flag(Domain& d) { return d.arch->runstate_update_flag; }
+bool runstate_update_flag(Domain& d) {
+    return d.arch->runstate_update_flag;
+}
 
-void wait_for_interrupt() { cpu::sleep_until_interrupt(); }
+void wait_for_interrupt() {
+    cpu::sleep_until_interrupt();
+}
 
 void preemption_point() {
     if (current_arch().cpu->work.flags.load(std::memory_order_relaxed) == 0) [[likely]]

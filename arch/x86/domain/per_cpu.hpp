@@ -27,7 +27,7 @@ struct [[gnu::packed]] TaskState {
 static_assert(sizeof(TaskState) == 104);
 
 struct PerCpu {
-    CpuWork work;   // the exit path must look: reschedule etc. (read by assembly, as is the next)
+    CpuWork work;  // the exit path must look: reschedule etc. (read by assembly, as is the next)
     TaskState tss;
     CpuId id{0};
     u32 apic_id = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/entry/report.hpp"
 
-#include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
+#include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/symbols.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
@@ -23,10 +23,26 @@
 namespace xylem {
 namespace {
 
-constexpr const char* vector_names[] = {
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bounds", "invalid opcode", "device not available", "double fault", "?",
-    "invalid TSS", "segment not present", "stack fault", "general protection fault", "page fault", "?", "x87 error", "alignment check",
-    "machine check", "SIMD error"};
+constexpr const char* vector_names[] = {"divide error",
+                                        "debug",
+                                        "NMI",
+                                        "breakpoint",
+                                        "overflow",
+                                        "bounds",
+                                        "invalid opcode",
+                                        "device not available",
+                                        "double fault",
+                                        "?",
+                                        "invalid TSS",
+                                        "segment not present",
+                                        "stack fault",
+                                        "general protection fault",
+                                        "page fault",
+                                        "?",
+                                        "x87 error",
+                                        "alignment check",
+                                        "machine check",
+                                        "SIMD error"};
 
 constinit std::atomic<u32> panicking{0};
 
@@ -36,7 +52,8 @@ void show_registers(const Frame& f) {
     log::error("r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", f.r8, f.r9, f.r10, f.r11);
     log::error("r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}", f.r12, f.r13, f.r14, f.r15);
     log::error("rip {:016x} cs {:04x} rflags {:08x} ss {:04x}", f.rip, f.cs & 0xffff, f.rflags, f.ss & 0xffff);
-    log::error("cr0 {:08x} cr2 {:016x} cr3 {:016x} cr4 {:08x}", cpu::read_cr0(), cpu::read_cr2(), cpu::read_cr3(), cpu::read_cr4());
+    log::error("cr0 {:08x} cr2 {:016x} cr3 {:016x} cr4 {:08x}", cpu::read_cr0(), cpu::read_cr2(), cpu::read_cr3(),
+               cpu::read_cr4());
 }
 
 void show_symbol(u64 address) {

@@ -29,7 +29,8 @@ Symbol symbol_of(u64 address) {
     const u64 begin = reinterpret_cast<u64>(image_begin);
     if (address < begin || address >= reinterpret_cast<u64>(text_end)) return {};
     const std::span<const Row> all = rows();
-    const auto next = std::upper_bound(all.begin(), all.end(), address - begin, [](u64 at, const Row& r) { return at < r.offset; });
+    const auto next =
+        std::upper_bound(all.begin(), all.end(), address - begin, [](u64 at, const Row& r) { return at < r.offset; });
     if (next == all.begin()) return {"text", address - begin};  // an image without names: xylem.sym resolves it
     const Row& row = *(next - 1);
     if (row.name >= static_cast<usize>(symbols_end - symbols_begin)) return {"text", address - begin};

@@ -176,7 +176,8 @@ u64 machine_address_of(u64 va) {
     u64 entry = hypervisor_l4[(va >> 39) & 511];
     for (unsigned shift = 30; shift >= 12; shift -= 9) {
         entry = table_at(entry)[(va >> shift) & 511];
-        if ((entry & pte::large) != 0 && shift > 12) return (entry & pte::frame_mask & ~((u64{1} << shift) - 1)) | (va & ((u64{1} << shift) - 1));
+        if ((entry & pte::large) != 0 && shift > 12)
+            return (entry & pte::frame_mask & ~((u64{1} << shift) - 1)) | (va & ((u64{1} << shift) - 1));
     }
     return (entry & pte::frame_mask) | (va & page_mask);
 }

@@ -12,7 +12,9 @@ namespace {
 
 // Most entries of most tables are absent: eight at a time say so with one test.
 constexpr unsigned group = 8;
-bool any_present(const u64* e) { return is_present(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]); }
+bool any_present(const u64* e) {
+    return is_present(e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7]);
+}
 
 // Calls visit(entry) for every present entry below `end` that is the guest's, until it says false; where it stopped.
 template <class Visit>
