@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "abi/xen.hpp"
-#include "arch/x86/boot/smp.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/patch.hpp"
@@ -16,6 +15,7 @@
 #include "arch/x86/mm/hypervisor_tables.hpp"
 #include "arch/x86/power/power.hpp"
 #include "arch/x86/pv/io_ports.hpp"
+#include "arch/x86/smp/smp.hpp"
 #include "arch/x86/time/clock.hpp"
 #include "arch/x86/time/wall_clock.hpp"
 #include "base/log.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cpus.hpp"
+#include "arch/host/cpus.hpp"
 
 #include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>

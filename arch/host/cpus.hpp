@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "arch/host/machine.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "core/port/memory_info.hpp"
-#include "machine.hpp"
 
 namespace xylem::host {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "guest_map.hpp"
+#include "arch/host/guest_map.hpp"
 
 // arch/x86/pv/grant_map.cpp under the names its functions have in this build (cmake/host.cmake).
 namespace xylem::port {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "machine.hpp"
+#include "arch/host/machine.hpp"
 
 #include <cstring>
 
+#include "arch/host/guest_map.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/domain/domain.hpp"
 #include "core/mem/frames.hpp"
 #include "cpu/guest_access.hpp"
-#include "guest_map.hpp"
 
 namespace xylem::port {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "memory.hpp"
+#include "arch/host/memory.hpp"
 
 #include <sys/mman.h>
 

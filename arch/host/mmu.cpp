@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-#include "mmu.hpp"
+#include "arch/host/mmu.hpp"
 
 #include <cstring>
 #include <unordered_map>
 
+#include "arch/host/machine.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/pv/pte.hpp"
 #include "base/text/format.hpp"
 #include "core/mem/pages.hpp"
 #include "cpu/instructions.hpp"
-#include "machine.hpp"
 
 namespace xylem::host {
 namespace {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "sched.hpp"
+#include "arch/host/sched.hpp"
 
 #include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>
 
 #include <algorithm>
 
+#include "arch/host/guest_map.hpp"
+#include "arch/host/machine.hpp"
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/port/sched.hpp"
 #include "core/sched/scheduler.hpp"
-#include "guest_map.hpp"
-#include "machine.hpp"
 
 namespace xylem {
 

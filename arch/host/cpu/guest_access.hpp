@@ -2,9 +2,9 @@
 // Host stand-in for touching guest memory: a walk of the running vCPU's page tables in simulated RAM (mmu.hpp).
 #pragma once
 
+#include "arch/host/mmu.hpp"
 #include "cpu/instructions.hpp"
 #include "cpu/layout.hpp"
-#include "mmu.hpp"
 
 namespace xylem::cpu {
 

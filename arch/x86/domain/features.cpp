@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "arch/x86/boot/smap_test.hpp"
+#include "arch/x86/smp/smap_test.hpp"
 #include "base/log.hpp"
 #include "cpu/instructions.hpp"
 #include "hw/x86/registers.hpp"

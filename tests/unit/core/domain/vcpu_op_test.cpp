@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include "arch/host/machine.hpp"
+#include "arch/host/memory.hpp"
+#include "arch/host/sched.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
-#include "machine.hpp"
-#include "memory.hpp"
-#include "sched.hpp"
 
 namespace xylem {
 namespace {

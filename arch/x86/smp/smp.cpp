@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "arch/x86/boot/smp.hpp"
+#include "arch/x86/smp/smp.hpp"
 
 #include <atomic>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "arch/x86/boot/smap_test.hpp"
+#include "arch/x86/smp/smap_test.hpp"
 
 #include <array>
 
