@@ -68,7 +68,7 @@ class Debugger:
         assert self.ask(f"M{address:x},{len(data):x}:{data.hex()}") == "OK"
 
     def go_on(self, only_first_cpu=False):
-        self.send("vCont;c:p1.1" if only_first_cpu else "vCont;c")
+        self.send("vCont;c:1" if only_first_cpu else "vCont;c")
 
     def stop(self):
         self.socket.sendall(b"\x03")

@@ -69,6 +69,12 @@ def kernel_file(tmp_path):
     return write
 
 
+@pytest.fixture
+def small(kernel_file):
+    """The module of a kernel that crashes at once, for what happens before: it is unpacked in no time."""
+    return (kernel_file(bzimage(pack(elf(), "gzip")), "small"), "")
+
+
 def linux(text="console=hvc0 panic=1 quiet"):
     return (debian.prepare().kernel, text)
 
@@ -164,9 +170,9 @@ def test_bad_dom0_memory_too_small(bare):
     stops(bare(modules=[linux()], line="console=com1 dom0_mem=32M"), "use a larger dom0_mem")
 
 
-def test_dom0_memory_larger_than_memory(bare):
+def test_dom0_memory_larger_than_memory(bare, small):
     """As on Xen dom0 gets what there is; the log says so."""
-    machine = bare(modules=[linux()], line="console=com1 loglvl=all dom0_mem=64G")
+    machine = bare(modules=[small], line="console=com1 loglvl=all dom0_mem=64G")
     machine.expect(r"dom0_mem asks for 65536 MiB, but only \d+ MiB are free: dom0 gets \d+ MiB")
     machine.expect(r"dom0: \d+ MiB of memory")
 
@@ -186,10 +192,10 @@ def test_bad_cpu(bare, flag, message):
     assert machine.child.poll() is None
 
 
-def test_cpu_that_does_not_start(bare):
+def test_cpu_that_does_not_start(bare, small):
     """The debugger holds the second CPU: the machine goes on with one."""
     port = Debugger.free_port()
-    machine = bare(modules=[linux()], cpus=2, extra=Debugger.arguments(port))
+    machine = bare(modules=[small], cpus=2, extra=Debugger.arguments(port))
     debugger = Debugger(port)
     debugger.go_on(only_first_cpu=True)
     machine.expect("CPU with APIC id 1 does not start; going on without it")
@@ -203,10 +209,10 @@ def test_cpu_that_does_not_start(bare):
 class Tables:
     """The machine's ACPI tables, to be spoilt while the hypervisor is about to execute its first instruction."""
 
-    def __init__(self, bare, **fields):
-        image = pathlib.Path(fields.get("kernel") or bare_image(bare))
+    def __init__(self, start, module):
         port = Debugger.free_port()
-        self.machine = bare(modules=[linux()], extra=Debugger.arguments(port), **fields)
+        self.machine = start(modules=[module], extra=Debugger.arguments(port))
+        image = pathlib.Path(self.machine.machine.image(None))
         self.debugger = Debugger(port)
         self.debugger.run_to(struct.unpack_from("<I", image.read_bytes(), 24)[0])  # e_entry of the 32-bit ELF
         bios = self.debugger.read(0xe0000, 0x20000)
@@ -228,40 +234,38 @@ class Tables:
         return self.machine
 
 
-def bare_image(bare):
-    return ROOT / "build/x86_64/xylem"
+@pytest.fixture
+def tables(bare, small):
+    tables = Tables(bare, small)
+    yield tables
+    tables.debugger.close()
 
 
-def test_acpi_no_rsdp(bare):
-    tables = Tables(bare)
+def test_acpi_no_rsdp(tables):
     tables.debugger.write(tables.rsdp, b"XSD PTR ")
     stops(tables.go_on(), "no ACPI tables")
 
 
-def test_acpi_rsdp_checksum(bare):
-    tables = Tables(bare)
+def test_acpi_rsdp_checksum(tables):
     tables.debugger.write(tables.rsdp + 8, b"\x5a")
     stops(tables.go_on(), "no ACPI tables")
 
 
 @pytest.mark.parametrize("length", [0, 8, 35, 0x7fffffff, 0xffffffff])
-def test_acpi_rsdt_length(bare, length):
-    tables = Tables(bare)
+def test_acpi_rsdt_length(tables, length):
     tables.debugger.write(tables.rsdt + 4, struct.pack("<I", length))
     stops(tables.go_on(), "no ACPI tables")
 
 
-def test_acpi_rsdt_entry_points_nowhere(bare):
+def test_acpi_rsdt_entry_points_nowhere(tables):
     """A table in no memory is left out; here it is the one that names the I/O APIC."""
-    tables = Tables(bare)
     slot = tables.rsdt + 36 + 4 * tables.entries.index(tables.find(b"APIC"))
     tables.debugger.write(slot, struct.pack("<I", 0xfffffff0))
     tables.fix_checksum(tables.rsdt)
     stops(tables.go_on(), "no I/O APIC")
 
 
-def test_acpi_madt_checksum(bare):
-    tables = Tables(bare)
+def test_acpi_madt_checksum(tables):
     tables.debugger.write(tables.find(b"APIC") + 9, b"\0")
     machine = tables.go_on()
     machine.expect("ACPI: APIC checksum at .* is wrong; ignoring the table")
@@ -269,16 +273,14 @@ def test_acpi_madt_checksum(bare):
 
 
 @pytest.mark.parametrize("length", [20, 44, 0x10000000])
-def test_acpi_madt_length(bare, length):
-    tables = Tables(bare)
+def test_acpi_madt_length(tables, length):
     tables.debugger.write(tables.find(b"APIC") + 4, struct.pack("<I", length))
     if length < 1 << 20:
         tables.fix_checksum(tables.find(b"APIC"))
     stops(tables.go_on(), "no I/O APIC")
 
 
-def test_acpi_madt_entry_of_length_zero(bare):
-    tables = Tables(bare)
+def test_acpi_madt_entry_of_length_zero(tables):
     madt = tables.find(b"APIC")
     tables.debugger.write(madt + 45, b"\0")
     tables.fix_checksum(madt)
@@ -287,9 +289,8 @@ def test_acpi_madt_entry_of_length_zero(bare):
     stops(machine, "no I/O APIC")
 
 
-def test_acpi_fadt_checksum(bare):
+def test_acpi_fadt_checksum(tables):
     """Without FADT there is no PM timer, power off or reset by ACPI; dom0 starts."""
-    tables = Tables(bare)
     tables.debugger.write(tables.find(b"FACP") + 9, b"\0")
     machine = tables.go_on()
     machine.expect("ACPI: FACP checksum")
@@ -298,10 +299,10 @@ def test_acpi_fadt_checksum(bare):
 
 # --- options -----------------------------------------------------------------------------------------------------------------
 
-def test_bad_options(bare):
+def test_bad_options(bare, small):
     """Each is named in the log and ignored."""
     words = ["dom0_mem=lots", "maxcpus=minus", "frobnicate=1", "watchdog=perhaps", "reboot=never", "=", "com1=fast", "x" * 300]
-    machine = bare(modules=[linux()], line="console=com1 loglvl=all " + " ".join(words))
+    machine = bare(modules=[small], line="console=com1 loglvl=all " + " ".join(words))
     for name in ["dom0_mem", "maxcpus", "frobnicate", "watchdog", "reboot"]:
         machine.expect(f"option '{name}.*ignored")
     machine.expect("dom0: ")
@@ -407,5 +408,5 @@ def test_watchdog(bare):
     debugger.close()
 
 
-def test_watchdog_needs_two_cpus(bare):
-    bare(modules=[linux()], line="console=com1 watchdog").expect("watchdog: needs a second CPU")
+def test_watchdog_needs_two_cpus(bare, small):
+    bare(modules=[small], line="console=com1 watchdog").expect("watchdog: needs a second CPU")

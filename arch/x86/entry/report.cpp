@@ -79,9 +79,12 @@ void show_stack(u64 rip, u64 rbp) {
 }
 
 void show_context() {
-    const ArchVcpu& v = current_arch();
-    if (v.vcpu == nullptr) return;
-    const Vcpu& vcpu = *v.vcpu;
+    const ArchVcpu& here = current_arch();
+    // NMI and its like have stacks of their own: ask the CPU.
+    const Vcpu* running = here.vcpu != nullptr || here.cpu == nullptr ? here.vcpu : here.cpu->running;
+    if (running == nullptr) return;
+    const Vcpu& vcpu = *running;
+    const ArchVcpu& v = *vcpu.arch;
     if (vcpu.sched.is_idle) {
         log::error("CPU {}: idle", v.cpu->id);
     } else if (v.guest.entry_vector == frame_by_syscall && v.kernel_mode != 0) {
@@ -121,7 +124,14 @@ void begin(std::string_view reason) {
     begin(reason);
     if (hypervisor().started) show_context();
     show_registers(f);
-    if (layout::in_hypervisor(f.rip)) show_stack(f.rip, f.rbp);
+    if (!layout::in_hypervisor(f.rip)) end();
+    // A function that calls nothing has no frame yet, or none at all: what called it may be on top of the stack.
+    u64 top = 0;
+    if (layout::in_hypervisor(f.rsp) && (f.rsp & 7) == 0 && cpu::read_u64(f.rsp, top) && !symbol_of(top).name.empty()) {
+        log::error("top of the stack:");
+        show_symbol(top);
+    }
+    show_stack(f.rip, f.rbp);
     end();
 }
 
