@@ -6,7 +6,14 @@ add_link_options(${SANITIZE} -fuse-ld=lld)
 include_directories(arch/host)
 
 file(GLOB HOST_SOURCES CONFIGURE_DEPENDS arch/host/*.cpp arch/host/*/*.cpp)
-add_library(portable OBJECT ${PORTABLE_SOURCES} ${HOST_SOURCES})
+# Parts of the machine that the simulated one has too: domains as they are made on hardware, and the flush clock.
+set(SHARED_SOURCES arch/x86/domain/create.cpp arch/x86/domain/domain.cpp arch/x86/mm/tlb.cpp)
+# Copies the boot modules out of memory that only a booting machine has.
+list(REMOVE_ITEM PORTABLE_SOURCES ${CMAKE_SOURCE_DIR}/init/dom0/unpack.cpp)
+# Tests of grants may play the page tables themselves: arch/host/guest_map.cpp chooses.
+set_source_files_properties(arch/x86/pv/grant_map.cpp PROPERTIES COMPILE_DEFINITIONS
+  "map_grant_at=pv_map_grant_at;unmap_grant_at=pv_unmap_grant_at;replace_grant_at=pv_replace_grant_at;flush_domain_tlbs=pv_flush_domain_tlbs;allow_device_access=pv_allow_device_access;revoke_device_access=pv_revoke_device_access")
+add_library(portable OBJECT ${PORTABLE_SOURCES} ${HOST_SOURCES} ${SHARED_SOURCES})
 
 file(GLOB_RECURSE UNIT_TESTS CONFIGURE_DEPENDS tests/unit/*.cpp tests/abi/*.cpp)
 add_executable(unit_tests ${UNIT_TESTS} $<TARGET_OBJECTS:portable>)

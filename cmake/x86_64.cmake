@@ -9,6 +9,9 @@ add_compile_options(
 file(GLOB_RECURSE X86_SOURCES CONFIGURE_DEPENDS arch/x86/*.cpp arch/x86/*.S drivers/*.cpp init/*.cpp)
 set(HYPERVISOR_SOURCES ${PORTABLE_SOURCES} ${X86_SOURCES})
 list(REMOVE_DUPLICATES HYPERVISOR_SOURCES)
+# On the way into the decompression libraries the stack is aligned as their compiler expected (call_on_aligned_stack).
+file(GLOB UNPACKING CONFIGURE_DEPENDS init/dom0/image/*.cpp init/dom0/unpack.cpp)
+set_source_files_properties(${UNPACKING} PROPERTIES COMPILE_OPTIONS -mstack-alignment=16)
 add_executable(hypervisor ${HYPERVISOR_SOURCES})
 set_source_files_properties(${X86_SOURCES} PROPERTIES OBJECT_DEPENDS ${CMAKE_SOURCE_DIR}/arch/x86/entry/offsets.h)
 target_link_options(hypervisor PRIVATE -nostdlib -static -fuse-ld=lld -Wl,-T,${CMAKE_SOURCE_DIR}/arch/x86/boot/xylem.lds
@@ -17,6 +20,7 @@ set_target_properties(hypervisor PROPERTIES OUTPUT_NAME xylem.sym LINK_DEPENDS $
 target_link_libraries(hypervisor PRIVATE ${XYLEM_DECOMPRESS_LIBS})
 
 add_custom_command(TARGET hypervisor POST_BUILD
+  COMMAND ${CMAKE_SOURCE_DIR}/tools/symbols.py $<TARGET_FILE:hypervisor>
   COMMAND ${CMAKE_SOURCE_DIR}/tools/wrap_image.sh $<TARGET_FILE:hypervisor> ${CMAKE_BINARY_DIR}/xylem
 )
 add_custom_target(xylem ALL DEPENDS hypervisor)

@@ -34,6 +34,14 @@ struct Framebuffer {
     u8 red_position = 0, red_size = 0, green_position = 0, green_size = 0, blue_position = 0, blue_size = 0;
 };
 
+// A line of the firmware's own memory map [UEFI 2.10, 7.2].
+struct EfiRegion {
+    u64 start = 0;  // machine address
+    u64 bytes = 0;
+    u64 attributes = 0;
+    u32 type = 0;
+};
+
 struct BootInfo {
     static constexpr usize max_ranges = 256;
     static constexpr usize max_modules = 8;
@@ -47,9 +55,14 @@ struct BootInfo {
     usize module_count = 0;
     Maddr rsdp{};              // copy of the RSDP in the loader's tags, or 0: search low memory
     u64 efi_system_table = 0;  // machine address, 0 = not started by EFI
+    static constexpr usize max_efi_regions = 384;
+    std::array<EfiRegion, max_efi_regions> efi_regions{};
+    usize efi_region_count = 0;
+    usize left_out = 0;  // lines of either memory map that found no room here
     Framebuffer framebuffer;
 
     std::span<const MemoryRange> memory() const { return {ranges.data(), range_count}; }
+    std::span<const EfiRegion> efi_memory() const { return {efi_regions.data(), efi_region_count}; }
     // Strings and the RSDP copy live here, because the loader's own memory is given away.
     std::array<char, 8192> storage{};
     usize storage_used = 0;

@@ -2,6 +2,7 @@
 #include "init/debug_keys.hpp"
 
 #include "base/log.hpp"
+#include "base/panic.hpp"
 #include "core/console/console.hpp"
 #include "core/console/keys.hpp"
 #include "core/domain/domain_list.hpp"
@@ -47,7 +48,8 @@ void dump_domains(char) {
     });
 }
 void dump_memory(char) {
-    log::info("memory: {} of {} pages free, hypervisor objects {} KiB", frames().free_frames(), frames().total_frames(), heap_bytes_used() / kib);
+    log::info("memory: {} of {} pages free, hypervisor objects {} KiB", frames().free_frames(), frames().total_frames(),
+              heap_bytes_used() / kib);
 }
 void dump_registers(char) {
     for_each_domain([](Domain& d) {
@@ -66,7 +68,13 @@ void dump_events(char) {
     LogSink out;
     for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
 }
-void reboot(char) { reboot_machine(); }
+void reboot(char) {
+    log::info("key 'R': rebooting the machine");
+    reboot_machine();
+}
+void crash(char) {
+    panic("key 'C' pressed: crash on purpose");
+}
 
 constexpr console::KeyHandler handlers[] = {
     {'q', "dump domains and vCPUs", false, dump_domains},
@@ -75,6 +83,7 @@ constexpr console::KeyHandler handlers[] = {
     {'r', "dump run queues", false, dump_run_queues},
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
+    {'C', "crash: print a report and stop or reboot", false, crash, true},
     {'R', "reboot the machine", false, reboot, true},
 };
 constexpr std::span<const console::KeyHandler> groups[] = {handlers};

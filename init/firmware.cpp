@@ -13,9 +13,6 @@ u8 keyboard_shift_flags() {
     return *static_cast<const u8*>(layout::direct_map(Maddr(0x417)));  // BIOS data area
 }
 
-Result<> efi_info(xenpf_firmware_info&) { return fail(XEN_ENOSYS); }
-Result<> efi_runtime_call(xenpf_efi_runtime_call&) { return fail(XEN_ENOSYS); }
-
 u8 read_cmos(u8 index) {
     cpu::out8(0x70, index);
     return cpu::in8(0x71);

@@ -18,7 +18,7 @@ struct Hypervisor {
     init::Options options;
     dom0::UnpackedKernel kernel;
     acpi::PlatformInfo platform;
-    bool started = false;         // dom0 exists
+    bool started = false;  // dom0 exists
 };
 Hypervisor& hypervisor();
 

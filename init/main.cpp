@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "abi/xen.hpp"
-#include "arch/x86/boot/smp.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/patch.hpp"
@@ -16,6 +15,7 @@
 #include "arch/x86/mm/hypervisor_tables.hpp"
 #include "arch/x86/power/power.hpp"
 #include "arch/x86/pv/io_ports.hpp"
+#include "arch/x86/smp/smp.hpp"
 #include "arch/x86/time/clock.hpp"
 #include "arch/x86/time/wall_clock.hpp"
 #include "base/log.hpp"
@@ -34,7 +34,9 @@
 #include "init/boot_info.hpp"
 #include "init/console_setup.hpp"
 #include "init/dom0/build.hpp"
+#include "init/efi/services.hpp"
 #include "init/hypervisor.hpp"
+#include "init/watchdog.hpp"
 
 extern "C" char image_begin[], image_end[];
 extern "C" const xylem::u8 build_id_begin[], build_id_end[];
@@ -138,6 +140,7 @@ void steer_clock(void*) {
     start_default_periodic_timer(v);
     clock_timer.handler = steer_clock;
     timer_set(clock_timer, time::now() + time::correction_period);
+    watchdog::start(the_hypervisor.options);
     sched::idle_loop();
 }
 
@@ -150,6 +153,7 @@ void steer_clock(void*) {
     time::init(hv.platform, {});
     start_console_clock();
     power::prepare(hv.platform);
+    efi::prepare(hv.boot);
     read_wall_clock();
     const u32 limit = !hv.options.smp ? 1 : hv.options.maxcpus != 0 ? hv.options.maxcpus : max_cpus;
     start_other_cpus(hv.platform, limit);
@@ -192,6 +196,7 @@ using namespace xylem;
 
 void start_boot_cpu(u32 magic, u32 information) {
     Hypervisor& hv = the_hypervisor;
+    load_early_descriptors();
     const bool understood = read_boot_info(magic, information, hv.boot);
     init::parse_options(hv.boot.command_line, init::first_word_of(hv.boot.multiboot2 ? "GRUB 2" : hv.boot.loader), hv.options);
     start_console(hv.options);
@@ -201,6 +206,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     if (hv.boot.module_count == 0)
         panic("no dom0 kernel: give the loader one as the first module (GRUB: module2, QEMU: -initrd)");
     add_ram(hv.boot);
+    if (hv.boot.left_out != 0) log::warning("{} lines of the firmware's memory maps are left out: too many", hv.boot.left_out);
     detect_features(hv.options.smep, hv.options.smap, true, true);
     patch_for_this_cpu();
     build_hypervisor_tables(early_memory, end_of_ram(hv.boot));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "guest_cpu.hpp"
+#include "arch/host/guest_cpu.hpp"
 
 #include <cstdlib>
 

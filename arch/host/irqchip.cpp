@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "irqchip.hpp"
+#include "arch/host/irqchip.hpp"
 
 namespace xylem::port {
 

@@ -25,6 +25,9 @@ struct Machine {
 };
 inline Machine machine;
 
+// A place where another CPU may act in between. Does nothing unless a PvMachine runs operations on several CPUs at once.
+void interleave();
+
 // Guest virtual addresses of tests are host addresses; this page faults.
 inline constexpr u64 bad_guest_address = 0xdead'0000;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "pci.hpp"
+#include "arch/host/pci.hpp"
 
 namespace xylem::port {
 

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
-#include "sched.hpp"
+#include "arch/host/sched.hpp"
 
 #include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>
 
 #include <algorithm>
 
+#include "arch/host/guest_map.hpp"
+#include "arch/host/machine.hpp"
+#include "arch/x86/domain/arch_domain.hpp"
+#include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/port/sched.hpp"
 #include "core/sched/scheduler.hpp"
-#include "machine.hpp"
 
 namespace xylem {
 
-// A simulated vCPU's machine state.
-struct ArchVcpu {
+namespace host {
+
+// A simulated vCPU of the scheduler's tests: what the guest is, and where it stands.
+struct Fiber {
+    ArchVcpu arch{};
     ucontext_t context{};
     std::vector<char> stack;
     std::function<void()> guest;
@@ -21,8 +27,6 @@ struct ArchVcpu {
     Nanos busy_until = never;  // end of the computation, while on a CPU
     bool halted = false;
 };
-
-namespace host {
 
 World* world = nullptr;
 bool runstate_flag = false;
@@ -49,8 +53,11 @@ void swap(ucontext_t& from, ucontext_t& to, const void* stack, usize size) {
     }
 }
 
-ArchVcpu& me() {
-    return *port::current().arch;
+Fiber& fiber_of(const Vcpu& v) {
+    return *reinterpret_cast<Fiber*>(v.arch);  // its first member
+}
+Fiber& me() {
+    return fiber_of(port::current());
 }
 
 // Back to the world until it resumes this CPU.
@@ -78,7 +85,7 @@ void enter() {
     Vcpu& v = port::current();
     if (v.sched.is_idle) sched::idle_loop();
     exit_path();
-    v.arch->guest();
+    fiber_of(v).guest();
     for (;;) {
         sched::begin_block();
         sched::block_current();
@@ -87,15 +94,17 @@ void enter() {
 }
 
 void make_fiber(Vcpu& v, std::function<void()> guest) {
-    v.arch = new ArchVcpu;
-    v.arch->guest = std::move(guest);
-    v.arch->stack.resize(256 * 1024);
-    getcontext(&v.arch->context);
-    v.arch->context.uc_stack.ss_sp = v.arch->stack.data();
-    v.arch->context.uc_stack.ss_size = v.arch->stack.size();
-    makecontext(&v.arch->context, enter, 0);
-    v.arch->alarm.handler = [](void* c) { sched::wake(*static_cast<Vcpu*>(c)); };
-    v.arch->alarm.context = &v;
+    Fiber& f = *new Fiber;
+    v.arch = &f.arch;
+    f.arch.vcpu = &v;
+    f.guest = std::move(guest);
+    f.stack.resize(256 * 1024);
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.data();
+    f.context.uc_stack.ss_size = f.stack.size();
+    makecontext(&f.context, enter, 0);
+    f.alarm.handler = [](void* c) { sched::wake(*static_cast<Vcpu*>(c)); };
+    f.alarm.context = &v;
 }
 
 }  // namespace
@@ -130,11 +139,13 @@ World::~World() {
     run_until(machine.now + 1'000'000);
     for (auto& v : vcpus_) {
         if (!v->sched.is_idle) sched::remove(*v);
-        timer_cancel(v->arch->alarm);
-        delete v->arch;
+        timer_cancel(fiber_of(*v).alarm);
+        delete &fiber_of(*v);
     }
     for (auto& d : domains_) timer_cancel(d->sched.refill);
     world = nullptr;
+    for (Vcpu*& v : machine.current) v = nullptr;
+    machine.cpus = 1;
     machine.cpu = CpuId(0);
     cpu::host_irqs_on = true;
 }
@@ -176,7 +187,7 @@ void World::deliver(u32 cpu) {
 
 void World::resume(u32 cpu) {
     machine.cpu = CpuId(cpu);
-    ArchVcpu& to = *machine.current[cpu]->arch;
+    Fiber& to = fiber_of(*machine.current[cpu]);
     swap(main_context, to.context, to.stack.data(), to.stack.size());
 }
 
@@ -187,7 +198,7 @@ void World::run_until(Nanos when) {
         u32 cpu = 0;
         for (u32 i = 0; i < machine.cpus; ++i) {
             Nanos at = machine.event_check[i] ? machine.now : machine.timer[i];
-            const ArchVcpu& a = *machine.current[i]->arch;
+            const Fiber& a = fiber_of(*machine.current[i]);
             if (!a.halted) at = std::min(at, a.busy_until);
             if (at < next) {
                 next = at;
@@ -253,20 +264,23 @@ void context_switch(Vcpu& from, Vcpu& to) {
     host::machine.current[host::machine.cpu.raw] = &to;
     host::switched_from = &from;
     const bool irqs = cpu::host_irqs_on;
-    host::swap(from.arch->context, to.arch->context, to.arch->stack.data(), to.arch->stack.size());
+    host::Fiber& there = host::fiber_of(to);
+    host::swap(host::fiber_of(from).context, there.context, there.stack.data(), there.stack.size());
     cpu::host_irqs_on = irqs;
     if (Vcpu* previous = std::exchange(host::switched_from, nullptr)) sched::finish_switch(*previous);
 }
 
 void wait_for_interrupt() {
     if (host::world->before_halt) host::world->before_halt();
-    ArchVcpu& a = host::me();
+    host::Fiber& a = host::me();
     a.halted = true;
     host::to_world();
     a.halted = false;
 }
 
 void preemption_point() {
+    if (host::guest_map != nullptr) return host::guest_map->preemption_point();
+    host::interleave();
     if (this_cpu_work().flags.load() != 0) sched::preempt_if_needed();
 }
 
@@ -274,12 +288,8 @@ void update_vcpu_time(Vcpu&) {
     if (host::world != nullptr) ++host::world->time_updates;
 }
 void publish_vcpu_time(Vcpu&) {}
-Result<> initialise_vcpu(Vcpu& v, u64) {
-    v.initialised = true;
-    return {};
-}
-bool runstate_update_flag(Domain&) {
-    return host::runstate_flag;
+bool runstate_update_flag(Domain& d) {
+    return d.arch != nullptr ? d.arch->runstate_update_flag : host::runstate_flag;
 }
 void machine_shutdown(u32 reason) {
     if (host::world != nullptr) host::world->shutdown_reason = reason;

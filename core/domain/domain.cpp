@@ -55,12 +55,18 @@ constinit DomainList domains;
 
 }  // namespace
 
-Result<> add_domain(Domain& d) { return domains.add(d); }
-DomainRef next_domain(DomId from) { return domains.at_least(from, false); }
-void remove_domain(Domain& d) { domains.remove(d); }
+Result<> add_domain(Domain& d) {
+    return domains.add(d);
+}
+DomainRef next_domain(DomId from) {
+    return domains.at_least(from, false);
+}
+void remove_domain(Domain& d) {
+    domains.remove(d);
+}
 
-DomainRef::~DomainRef() {
-    if (d_ != nullptr && d_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) free_domain(*d_);
+void DomainRef::release() {
+    if (d_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) free_domain(*d_);
 }
 
 DomainRef find_domain(DomId id) {

@@ -83,7 +83,10 @@ class DomainRef {
         d.references.fetch_add(1, std::memory_order_relaxed);
         return DomainRef(&d);
     }
-    ~DomainRef();
+    ~DomainRef() {
+        if (d_ != nullptr) [[unlikely]]
+            release();
+    }
     DomainRef(DomainRef&& o) noexcept : d_(std::exchange(o.d_, nullptr)) {}
     DomainRef& operator=(DomainRef&& o) noexcept {
         std::swap(d_, o.d_);
@@ -96,6 +99,7 @@ class DomainRef {
 
    private:
     explicit DomainRef(Domain* d) : d_(d) {}
+    void release();
     Domain* d_ = nullptr;
 };
 

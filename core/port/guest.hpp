@@ -6,6 +6,7 @@
 
 #include "abi/errno.hpp"
 #include "core/port/machine.hpp"
+#include "cpu/guest_access.hpp"
 
 namespace xylem {
 
@@ -39,12 +40,14 @@ class GuestPtr {
 
     Result<T> read() const {
         T copy;
-        if (!port::copy_from_guest(&copy, va_, sizeof copy)) return fail(XEN_EFAULT);
+        if (!read_to(copy)) [[unlikely]]
+            return fail(XEN_EFAULT);
         asm volatile("" : "+m"(copy)::"memory");  // one snapshot: nobody reads the guest's own copy again
         return copy;
     }
     Result<> write(const T& value) const {
-        if (!port::copy_to_guest(va_, &value, sizeof value)) return fail(XEN_EFAULT);
+        if (!write_from(value)) [[unlikely]]
+            return fail(XEN_EFAULT);
         return {};
     }
     Result<> read_many(T* to, u64 count) const {
@@ -61,6 +64,35 @@ class GuestPtr {
     }
 
    private:
+    // A few words are read in place, everything else by the general copy.
+    bool read_to(T& copy) const {
+        if constexpr (sizeof(T) % 8 == 0 && sizeof(T) <= 64 && alignof(T) == 8) {
+            if (!cpu::is_guest_range(va_, sizeof(T))) return false;
+            u64 words[sizeof(T) / 8];
+            cpu::user_access_begin();
+            bool ok = true;
+            for (usize i = 0; ok && i < sizeof(T) / 8; ++i) ok = cpu::read_u64(va_ + i * 8, words[i]);
+            cpu::user_access_end();
+            __builtin_memcpy(&copy, words, sizeof copy);
+            return ok;
+        } else {
+            return port::copy_from_guest(&copy, va_, sizeof copy);
+        }
+    }
+    bool write_from(const T& value) const {
+        if constexpr (sizeof(T) == 8) {
+            if (!cpu::is_guest_range(va_, sizeof(T))) return false;
+            u64 word;
+            __builtin_memcpy(&word, &value, sizeof word);
+            cpu::user_access_begin();
+            const bool ok = cpu::write_u64(va_, word);
+            cpu::user_access_end();
+            return ok;
+        } else {
+            return port::copy_to_guest(va_, &value, sizeof value);
+        }
+    }
+
     u64 va_ = 0;
 };
 

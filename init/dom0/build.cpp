@@ -2,7 +2,6 @@
 #include "init/dom0/build.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "arch/x86/domain/arch_domain.hpp"
@@ -54,14 +53,6 @@ class PhysicalMap {
 
 constinit PhysicalMap memory;
 
-void allocate_kernel_area(Domain& d, u64 pages) {
-    // One piece, because the loader writes segments in one piece each.
-    const unsigned order = static_cast<unsigned>(std::bit_width(pages - 1));
-    const Result<Mfn> start = allocate_domain_pages(d, order);
-    if (!start) panic("dom0: no {} MiB of memory in one piece for its kernel; give the machine more memory", pages >> 8);
-    memory.add_run(*start, pages);
-}
-
 // The initrd's own frames become dom0's: nothing is copied.
 void take_initrd(Domain& d, const BootModule& initrd) {
     const u64 pages = align_up(initrd.bytes, page_size) >> page_shift;
@@ -71,6 +62,7 @@ void take_initrd(Domain& d, const BootModule& initrd) {
     memory.add_run(start, pages);
 }
 
+// Pages up to number `target`, in the largest pieces there are.
 void fill_up(Domain& d, u64 target) {
     for (unsigned order = FrameAllocator::max_order;;) {
         const u64 left = target > memory.pages() ? target - memory.pages() : 0;
@@ -80,9 +72,38 @@ void fill_up(Domain& d, u64 target) {
         if (run) {
             memory.add_run(*run, u64{1} << order);
         } else if (order-- == 0) {
-            panic("dom0: memory ran out {} MiB short of dom0_mem; use a smaller dom0_mem", left >> 8);
+            panic("dom0: memory ran out {} MiB short of what it is to have; use a smaller dom0_mem", (left >> 8) + 1);
         }
     }
+}
+
+// `from` null: zeroes.
+void write_bytes(u64 paddr, const u8* from, u64 bytes) {
+    while (bytes > 0) {
+        const u64 offset = paddr & page_mask;
+        const u64 n = std::min(bytes, page_size - offset);
+        u8* to = static_cast<u8*>(layout::direct_map(maddr_of(memory.at(paddr >> page_shift)))) + offset;
+        if (from != nullptr) {
+            std::memcpy(to, from, n);
+            from += n;
+        } else {
+            std::memset(to, 0, n);
+        }
+        paddr += n;
+        bytes -= n;
+    }
+}
+
+// The kernel's segments; its pages need not be neighbours in the machine.
+void load_kernel(const image::ElfImage& elf, const image::PvKernel& kernel, u64 end_pfn) {
+    elf.for_each_load([&](const image::Segment& s) {
+        const u64 to = s.paddr - kernel.paddr_offset;
+        const u64 end = end_pfn << page_shift;
+        if (to > end || s.memsz > end - to) panic("dom0 kernel: one of its segments lies outside its own range of memory");
+        const auto file = elf.file_part(s);
+        write_bytes(to, file.data(), file.size());
+        write_bytes(to + file.size(), nullptr, s.memsz - file.size());
+    });
 }
 
 void write_m2p() {
@@ -91,7 +112,9 @@ void write_m2p() {
     });
 }
 
-u64* table_at(u64 pfn) { return pv::table_of(memory.at(pfn)); }
+u64* table_at(u64 pfn) {
+    return pv::table_of(memory.at(pfn));
+}
 
 // Builds page tables out of dom0's own pages; tables are taken from `next` on.
 class TableBuilder {
@@ -173,7 +196,8 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     const BootModule* initrd = boot.module_count > 1 ? &boot.modules[1] : nullptr;
     const u64 initrd_pages = initrd != nullptr ? align_up(initrd->bytes, page_size) >> page_shift : 0;
 
-    const u64 pages = memory_pages(options, frames().free_frames() + initrd_pages);
+    const u64 unpacked_pages = unpacked.size >> page_shift;  // free once the kernel is in its place
+    const u64 pages = memory_pages(options, frames().free_frames() + initrd_pages + unpacked_pages);
     const Layout l = plan(*kernel, pages, initrd_pages);
     log::info("dom0: {} MiB of memory, kernel {:#x}-{:#x}, initrd {} KiB", pages >> 8, kernel->virt_base + kernel->kernel_start,
               kernel->virt_base + kernel->kernel_end, initrd != nullptr ? initrd->bytes / kib : 0);
@@ -186,17 +210,12 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     if (!made) panic("dom0: cannot be created (error {})", static_cast<int>(made.error()));
     Domain& d = **made;
 
-    allocate_kernel_area(d, l.end_pfn);
+    fill_up(d, l.end_pfn);
+    load_kernel(*elf, *kernel, l.end_pfn);
+    frames().add(mfn_of(unpacked.start), unpacked_pages);
     if (initrd != nullptr) take_initrd(d, *initrd);
-    // Rounding up the kernel's piece gave frames beyond it: they come next.
-    const u64 piece = std::bit_ceil(l.end_pfn);
-    if (piece > l.end_pfn) memory.add_run(memory.at(0) + l.end_pfn, piece - l.end_pfn);
     fill_up(d, pages);
     write_m2p();
-
-    u8* base = static_cast<u8*>(layout::direct_map(maddr_of(memory.at(0))));
-    const auto loaded = image::load_segments(*elf, *kernel, image::ContiguousMemory({base, l.end_pfn << page_shift}, 0));
-    if (!loaded) panic("dom0 kernel: {}", loaded.error().what);
 
     TableBuilder tables(l.tables_pfn, l.tables_pfn + 1);
     map_kernel(tables, l);
@@ -207,7 +226,6 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     adopt_root(d, v, memory.at(l.tables_pfn));
     set_registers(v, l, kernel->entry);
     v.initialised = true;
-    frames().add(mfn_of(unpacked.start), unpacked.size >> page_shift);
     return d;
 }
 

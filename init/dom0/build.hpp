@@ -4,9 +4,9 @@
 
 #include "core/domain/domain.hpp"
 #include "init/boot_info.hpp"
-#include "init/dom0/unpack.hpp"
 #include "init/dom0/image/elf.hpp"
 #include "init/dom0/image/notes.hpp"
+#include "init/dom0/unpack.hpp"
 #include "init/options.hpp"
 
 namespace xylem::dom0 {

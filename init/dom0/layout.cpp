@@ -13,7 +13,9 @@ u64 tables_for(u64 start, u64 end, unsigned level) {
 }
 
 // Without the root.
-u64 tables_below_root(u64 start, u64 end) { return tables_for(start, end, 1) + tables_for(start, end, 2) + tables_for(start, end, 3); }
+u64 tables_below_root(u64 start, u64 end) {
+    return tables_for(start, end, 1) + tables_for(start, end, 2) + tables_for(start, end, 3);
+}
 
 }  // namespace
 

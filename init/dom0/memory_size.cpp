@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
 #include "core/domain/domain.hpp"
 #include "core/mem/frames.hpp"
 
@@ -13,7 +14,12 @@ u64 memory_pages(const init::Options& options, u64 available) {
     const u64 bytes = available << page_shift;
     const u64 keep = std::min<u64>(bytes / 16, 128 * mib);
     const u64 wanted = options.dom0_mem.initial_of(bytes, bytes - keep);
-    return std::min(wanted, bytes - std::min<u64>(keep, 8 * mib)) >> page_shift;
+    const u64 most = bytes - std::min<u64>(keep, 8 * mib);
+    const auto& asked = options.dom0_mem.initial.given ? options.dom0_mem.initial : options.dom0_mem.least;
+    if (asked.given && !asked.negative && asked.bytes > most)
+        log::warning("dom0_mem asks for {} MiB, but only {} MiB are free: dom0 gets {} MiB", asked.bytes / mib, bytes / mib,
+                     std::min(wanted, most) / mib);
+    return std::min(wanted, most) >> page_shift;
 }
 
 u64 memory_limit(const init::Options& options) {

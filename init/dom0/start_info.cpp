@@ -75,7 +75,8 @@ void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, co
         s.mod_len = boot.modules[1].bytes;
     }
     const std::string_view arguments = kernel_arguments(boot);
-    if (arguments.size() >= MAX_GUEST_CMDLINE) log::warning("dom0: its kernel's command line is cut after {} characters", MAX_GUEST_CMDLINE - 1);
+    if (arguments.size() >= MAX_GUEST_CMDLINE)
+        log::warning("dom0: its kernel's command line is cut after {} characters", MAX_GUEST_CMDLINE - 1);
     set_text({reinterpret_cast<char*>(s.cmd_line), MAX_GUEST_CMDLINE}, arguments);
     constexpr u32 vga_offset = align_up(u32{sizeof(start_info_t)}, 8U);
     if (fill_vga(*reinterpret_cast<dom0_vga_console_info*>(static_cast<u8*>(page) + vga_offset), boot.framebuffer)) {

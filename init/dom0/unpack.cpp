@@ -45,7 +45,9 @@ void prepare_cpu_for_libraries() {
     for (auto f = init_array_begin; f != init_array_end; ++f) (*f)();
 }
 
-std::span<u8> bytes_at(Maddr start, u64 bytes) { return {static_cast<u8*>(layout::direct_map(start)), bytes}; }
+std::span<u8> bytes_at(Maddr start, u64 bytes) {
+    return {static_cast<u8*>(layout::direct_map(start)), bytes};
+}
 
 }  // namespace
 

@@ -5,12 +5,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "arch/host/irqchip.hpp"
+#include "arch/host/machine.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/irq/pirq_table.hpp"
-#include "irqchip.hpp"
-#include "machine.hpp"
 #include "tests/unit/core/grant/fakes.cpp"  // weak: gives way to the real machine's parts
 
 namespace {

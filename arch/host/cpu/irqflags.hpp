@@ -2,18 +2,14 @@
 // Host stand-in: one thread plays all CPUs, so interrupts are a flag and spinning is a bug the test should see.
 #pragma once
 
-#include <cstdlib>
-
 #include "base/types.hpp"
 
 namespace xylem::cpu {
 
 inline thread_local bool host_irqs_on = true;
 
-// A lock that is taken twice never comes free on one thread: stop instead of hanging.
-[[noreturn]] inline void relax() {
-    std::abort();
-}
+// While one CPU waits the others go on (cpus.cpp); where there are no others it stops instead of hanging.
+void relax();
 inline void irq_disable() {
     host_irqs_on = false;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cpu/layout.hpp"
+#include "hw/efi/tables.hpp"
 
 namespace xylem {
 namespace {
@@ -47,8 +48,21 @@ std::string_view keep(BootInfo& out, const char* text, usize limit) {
 }
 
 void add_range(BootInfo& out, u64 start, u64 bytes, u32 type) {
-    if (bytes == 0 || out.range_count == BootInfo::max_ranges) return;
-    out.ranges[out.range_count++] = {start, bytes, static_cast<MemoryKind>(type == 0 || type > 5 ? 2 : type)};
+    if (bytes == 0) return;
+    if (type == 0 || type > 5) type = 2;
+    // Neighbours of one kind are one line: EFI's map has hundreds.
+    if (out.range_count > 0) {
+        MemoryRange& last = out.ranges[out.range_count - 1];
+        if (last.end() == start && static_cast<u32>(last.kind) == type) {
+            last.bytes += bytes;
+            return;
+        }
+    }
+    if (out.range_count == BootInfo::max_ranges) {
+        ++out.left_out;
+        return;
+    }
+    out.ranges[out.range_count++] = {start, bytes, static_cast<MemoryKind>(type)};
 }
 
 void add_module(BootInfo& out, u64 start, u64 end, const char* text, usize limit) {
@@ -113,6 +127,19 @@ void read_map_tag(const u8* p, u32 size, BootInfo& out) {
     }
 }
 
+void read_efi_map_tag(const u8* p, u32 size, BootInfo& out) {
+    const u32 entry_size = *reinterpret_cast<const u32*>(p + 8);
+    if (entry_size < sizeof(efi::MemoryDescriptor)) return;
+    for (u32 offset = 16; offset + entry_size <= size; offset += entry_size) {
+        const auto& d = *reinterpret_cast<const efi::MemoryDescriptor*>(p + offset);
+        if (out.efi_region_count == BootInfo::max_efi_regions) {
+            ++out.left_out;
+            continue;
+        }
+        out.efi_regions[out.efi_region_count++] = {d.physical_start, d.pages << page_shift, d.attributes, d.type};
+    }
+}
+
 void read2(u32 information, BootInfo& out) {
     const u8* base = at<u8>(information);
     const u32 total = *reinterpret_cast<const u32*>(base);
@@ -132,6 +159,7 @@ void read2(u32 information, BootInfo& out) {
             case 6: read_map_tag(p, tag.size, out); break;
             case 8: read_framebuffer_tag(p, out); break;
             case 12: out.efi_system_table = *reinterpret_cast<const u64*>(p + 8); break;
+            case 17: read_efi_map_tag(p, tag.size, out); break;
             case 14:
             case 15: {
                 // The newer RSDP wins whichever comes first.

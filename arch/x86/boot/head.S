@@ -21,6 +21,14 @@ multiboot2_header:
     .balign 8
     .short 6, 0
     .long 8
+    /* consoles we know: text screens (flag 2: EGA text supported), and a linear frame buffer for dom0 where there is no text;
+       width, height and depth as the loader likes */
+    .balign 8
+    .short 4, 1
+    .long 12, 2
+    .balign 8
+    .short 5, 1
+    .long 20, 0, 0, 0
     /* what we like to be told: memory map (6), EFI system table (12), ACPI (14, 15), EFI memory map (17); optional */
     .balign 8
     .short 1, 1
@@ -137,6 +145,7 @@ long_mode:
 
     .section .boot.data, "aw", @progbits
     .balign 16
+    .globl boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00209b0000000000            /* 0x08: 64-bit code */

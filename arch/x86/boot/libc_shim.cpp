@@ -107,5 +107,7 @@ void ZSTDv07_findFrameSizeInfoLegacy(const void*, size_t, size_t* frame_size, un
 // libzstd's optional tracing hooks (weak in the library): no trace.
 extern "C" unsigned long long ZSTD_trace_decompress_begin(const void* context);
 extern "C" void ZSTD_trace_decompress_end(unsigned long long trace, const void* what);
-extern "C" unsigned long long ZSTD_trace_decompress_begin(const void*) { return 0; }
+extern "C" unsigned long long ZSTD_trace_decompress_begin(const void*) {
+    return 0;
+}
 extern "C" void ZSTD_trace_decompress_end(unsigned long long, const void*) {}

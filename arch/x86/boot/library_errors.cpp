@@ -4,4 +4,6 @@
 
 #include "base/panic.hpp"
 
-void std::__throw_out_of_range_fmt(const char* what, ...) { xylem::panic("internal error: {}", what); }
+void std::__throw_out_of_range_fmt(const char* what, ...) {
+    xylem::panic("internal error: {}", what);
+}

@@ -56,6 +56,11 @@ fault:
     return false;
 }
 
+// From guest memory.
+inline bool read_bytes(void* to, u64 va, u64 bytes) {
+    return copy_bytes(to, reinterpret_cast<const void*>(va), bytes);
+}
+
 // Loads a selector; false where it is not loadable.
 inline bool try_load_gs(u16 selector) {
     asm goto("1: mov %0,%%gs\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"r"(u32{selector}) : "memory" : fault);
@@ -92,7 +97,8 @@ fault:
     return false;
 }
 inline bool try_wrmsr(u32 msr, u64 value) {
-    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(msr), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32))
+    asm goto("1: wrmsr\n\t" XYLEM_FIXUP("1b", "%l[fault]")::"c"(msr), "a"(static_cast<u32>(value)),
+             "d"(static_cast<u32>(value >> 32))
              : "memory"
              : fault);
     return true;

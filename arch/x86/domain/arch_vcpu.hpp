@@ -30,7 +30,7 @@ struct alignas(16) ArchVcpu {
     Frame guest{};          // the guest's registers while in the hypervisor
     PerCpu* cpu = nullptr;  // where it runs (or ran last)
     Vcpu* vcpu = nullptr;
-    u8 kernel_mode = 1;      // guest kernel (hypercalls) or guest user (system calls)
+    u8 kernel_mode = 1;  // guest kernel (hypercalls) or guest user (system calls)
     bool nmi_in_progress = false;
     u8 virtual_iopl = 0;
     u8 virtual_iopl_shown = 0;  // what pushed flags show: 0 unless the architectural_iopl assist is on
@@ -38,15 +38,16 @@ struct alignas(16) ArchVcpu {
 
     // --- what entry code reads (offsets.h) -------------------------------------------------------------------------------------
     u64 kernel_sp = 0;
-    u64 kernel_root = 0;     // machine address of the L4 for kernel mode; holds a reference and a type use
-    u64 user_root = 0;       // same for user mode; 0 = none
-    u64 loaded_root = 0;     // what CR3 holds while this vCPU runs
+    u64 kernel_root = 0;  // machine address of the L4 for kernel mode; holds a reference and a type use
+    u64 user_root = 0;    // same for user mode; 0 = none
+    u64 loaded_root = 0;  // what CR3 holds while this vCPU runs
     Callback syscall;
 
-    // --- other entry points ------------------------------------------------------------------------------------------------------
+    // --- other entry points
+    // ------------------------------------------------------------------------------------------------------
     Callback event, failsafe, syscall32, sysenter;
     u64 kernel_ss = 0;
-    Trap* traps = nullptr;   // 256 of them
+    Trap* traps = nullptr;  // 256 of them
 
     // --- segments, valid while the vCPU is not running
     // --------------------------------------------------------------------------

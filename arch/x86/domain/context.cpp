@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
@@ -126,10 +127,18 @@ void destroy_pv_vcpu(Vcpu& v) {
 
 namespace port {
 
-Vcpu& current() { return *current_arch().vcpu; }
-CpuId this_cpu() { return current_arch().cpu->id; }
-CpuWork& cpu_work(CpuId cpu) { return cpu_by_id(cpu)->work; }
-CpuWork& this_cpu_work() { return current_arch().cpu->work; }
+Vcpu& current() {
+    return *current_arch().vcpu;
+}
+CpuId this_cpu() {
+    return current_arch().cpu->id;
+}
+CpuWork& cpu_work(CpuId cpu) {
+    return cpu_by_id(cpu)->work;
+}
+CpuWork& this_cpu_work() {
+    return current_arch().cpu->work;
+}
 
 void context_switch(Vcpu& from, Vcpu& to) {
     ArchVcpu& old = *from.arch;
@@ -149,7 +158,13 @@ void context_switch(Vcpu& from, Vcpu& to) {
     sched::finish_switch(*previous);
 }
 
-void wait_for_interrupt() { cpu::sleep_until_interrupt(); }
+bool runstate_update_flag(Domain& d) {
+    return d.arch->runstate_update_flag;
+}
+
+void wait_for_interrupt() {
+    cpu::sleep_until_interrupt();
+}
 
 void preemption_point() {
     if (current_arch().cpu->work.flags.load(std::memory_order_relaxed) == 0) [[likely]]

@@ -48,9 +48,3 @@ void install_hypervisor_slots(Domain& domain, u64* l4) {
 
 }  // namespace pv
 }  // namespace xylem
-
-namespace xylem::port {
-
-bool runstate_update_flag(Domain& d) { return d.arch->runstate_update_flag; }
-
-}  // namespace xylem::port

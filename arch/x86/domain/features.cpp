@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "arch/x86/smp/smap_test.hpp"
+#include "base/log.hpp"
 #include "cpu/instructions.hpp"
 #include "hw/x86/registers.hpp"
 
@@ -36,6 +38,10 @@ void detect_features(bool use_smep, bool use_smap, bool use_fsgsbase, bool use_x
     f.has_x2apic = bit(l1.c, 21);
     f.has_smep = use_smep && bit(l7.b, 7);
     f.has_smap = use_smap && bit(l7.b, 20);
+    if (f.has_smap && !smap_lets_guests_iret()) {
+        f.has_smap = false;
+        log::warning("SMAP is not used: this CPU (an emulator's) lets a guest's iretq fault while it is on");
+    }
     f.has_fsgsbase = use_fsgsbase && bit(l7.b, 0);
     f.has_umip = bit(l7.c, 2);
     f.has_rdtscp = bit(e1.d, 27);

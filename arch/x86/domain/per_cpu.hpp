@@ -7,6 +7,7 @@
 #include "arch/x86/entry/offsets.h"
 #include "base/types.hpp"
 #include "core/port/sched.hpp"
+#include "cpu/current.hpp"
 #include "cpu/instructions.hpp"
 
 namespace xylem {
@@ -26,7 +27,7 @@ struct [[gnu::packed]] TaskState {
 static_assert(sizeof(TaskState) == 104);
 
 struct PerCpu {
-    CpuWork work;   // the exit path must look: reschedule etc. (read by assembly, as is the next)
+    CpuWork work;  // the exit path must look: reschedule etc. (read by assembly, as is the next)
     TaskState tss;
     CpuId id{0};
     u32 apic_id = 0;
@@ -40,12 +41,5 @@ struct PerCpu {
 };
 
 inline constexpr unsigned max_cpus = 256;
-
-// The vCPU whose stack this is.
-inline ArchVcpu& current_arch() {
-    u64 sp;
-    asm volatile("mov %%rsp,%0" : "=r"(sp));
-    return *reinterpret_cast<ArchVcpu*>((sp | STACK_MASK) + 1 - ARCH_VCPU_BYTES);
-}
 
 }  // namespace xylem

@@ -186,11 +186,38 @@ general_hypercall:
     movq %r10, %rcx
     leaq hypercall_entries(%rip), %r11
     call *(%r11,%rax,8)
-2:  movq %rax, FRAME_RAX(%rsp)
+hypercall_return:
     cli
+    movq TOP_CPU(%rsp), %rcx
+    movq TOP_VCPU(%rsp), %rdx
+    movl CPU_NEED_WORK(%rcx), %ecx
+    orl  VCPU_PENDING_WORK(%rdx), %ecx
+    movq VCPU_INFO(%rdx), %rdx
+    jnz  2f
+    cmpb $0, (%rdx)                     /* evtchn_upcall_pending */
+    jne  3f
+    /* Straight back, if nobody changed where to. C++ kept rbx, rbp and r12-r15. An address of the upper half that `syscall` was
+       executed at is canonical. */
+4:  cmpl $FRAME_BY_SYSCALL, FRAME_VECTOR(%rsp)
+    jne  2f
+    movq FRAME_RIP(%rsp), %rcx
+    testq %rcx, %rcx
+    jns  2f
+    movq FRAME_R10(%rsp), %r10
+    movq FRAME_R9(%rsp), %r9
+    movq FRAME_R8(%rsp), %r8
+    movq FRAME_RDX(%rsp), %rdx
+    movq FRAME_RSI(%rsp), %rsi
+    movq FRAME_RDI(%rsp), %rdi
+    movq FRAME_RFLAGS(%rsp), %r11
+    movq FRAME_RSP(%rsp), %rsp
+    sysretq
+3:  cmpb $0, 1(%rdx)                    /* evtchn_upcall_mask */
+    jne  4b
+2:  movq %rax, FRAME_RAX(%rsp)
     jmp  exit_to_guest
 1:  movq $-38, %rax                     /* ENOSYS */
-    jmp  2b
+    jmp  hypercall_return
 
 /* A guest program's system call becomes the guest kernel's: its frame goes straight to the kernel's stack. Nothing else needs a
    look: whoever makes work for this CPU also interrupts it, and interrupts are off until sysret. */

@@ -21,7 +21,8 @@ static_assert(TOP_VCPU == offsetof(ArchVcpu, vcpu) - offsetof(ArchVcpu, guest));
 static_assert(TOP_KERNEL_MODE == offsetof(ArchVcpu, kernel_mode) - offsetof(ArchVcpu, guest));
 #define TOP_OF(member) (offsetof(ArchVcpu, member) - offsetof(ArchVcpu, guest))
 static_assert(TOP_NMI_IN_PROGRESS == TOP_OF(nmi_in_progress) && TOP_KERNEL_SP == TOP_OF(kernel_sp));
-static_assert(TOP_KERNEL_ROOT == TOP_OF(kernel_root) && TOP_USER_ROOT == TOP_OF(user_root) && TOP_LOADED_ROOT == TOP_OF(loaded_root));
+static_assert(TOP_KERNEL_ROOT == TOP_OF(kernel_root) && TOP_USER_ROOT == TOP_OF(user_root) &&
+              TOP_LOADED_ROOT == TOP_OF(loaded_root));
 static_assert(TOP_SYSCALL_ADDRESS == TOP_OF(syscall.address) && TOP_SYSCALL_MASKS == TOP_OF(syscall.mask_events));
 static_assert(IN_SYSCALL_FLAG == VGCF_in_syscall && HYPERCALL_IRET == __HYPERVISOR_iret);
 static_assert(layout::hypervisor_start >> HYPERVISOR_RANGE_BITS == HYPERVISOR_RANGE);

@@ -20,16 +20,16 @@ void patch_for_this_cpu() {
 }
 
 void run_on_stack(ArchVcpu& top, void (*function)()) {
-    asm volatile("mov %0,%%rsp; xor %%ebp,%%ebp; call *%1; ud2" ::"r"(reinterpret_cast<u64>(&top.guest) - 128), "r"(function) : "memory");
+    asm volatile("mov %0,%%rsp; xor %%ebp,%%ebp; call *%1; ud2" ::"r"(reinterpret_cast<u64>(&top.guest) - 128), "r"(function)
+                 : "memory");
     __builtin_unreachable();
 }
 
 void call_on_aligned_stack(void (*function)(void*), void* argument) {
-    asm volatile(
-        "mov %%rsp,%%rbx; and $-16,%%rsp; call *%1; mov %%rbx,%%rsp"
-        : "+D"(argument)
-        : "r"(function)
-        : "rbx", "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    asm volatile("mov %%rsp,%%rbx; and $-16,%%rsp; call *%1; mov %%rbx,%%rsp"
+                 : "+D"(argument)
+                 : "r"(function)
+                 : "rbx", "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
 }  // namespace xylem

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/entry/report.hpp"
 
-#include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
+#include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/symbols.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
@@ -18,14 +18,31 @@
 #include "hw/x86/registers.hpp"
 #include "init/hypervisor.hpp"
 #include "init/shutdown.hpp"
+#include "init/watchdog.hpp"
 
 namespace xylem {
 namespace {
 
-constexpr const char* vector_names[] = {
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bounds", "invalid opcode", "device not available", "double fault", "?",
-    "invalid TSS", "segment not present", "stack fault", "general protection fault", "page fault", "?", "x87 error", "alignment check",
-    "machine check", "SIMD error"};
+constexpr const char* vector_names[] = {"divide error",
+                                        "debug",
+                                        "NMI",
+                                        "breakpoint",
+                                        "overflow",
+                                        "bounds",
+                                        "invalid opcode",
+                                        "device not available",
+                                        "double fault",
+                                        "?",
+                                        "invalid TSS",
+                                        "segment not present",
+                                        "stack fault",
+                                        "general protection fault",
+                                        "page fault",
+                                        "?",
+                                        "x87 error",
+                                        "alignment check",
+                                        "machine check",
+                                        "SIMD error"};
 
 constinit std::atomic<u32> panicking{0};
 
@@ -35,12 +52,16 @@ void show_registers(const Frame& f) {
     log::error("r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", f.r8, f.r9, f.r10, f.r11);
     log::error("r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}", f.r12, f.r13, f.r14, f.r15);
     log::error("rip {:016x} cs {:04x} rflags {:08x} ss {:04x}", f.rip, f.cs & 0xffff, f.rflags, f.ss & 0xffff);
-    log::error("cr0 {:08x} cr2 {:016x} cr3 {:016x} cr4 {:08x}", cpu::read_cr0(), cpu::read_cr2(), cpu::read_cr3(), cpu::read_cr4());
+    log::error("cr0 {:08x} cr2 {:016x} cr3 {:016x} cr4 {:08x}", cpu::read_cr0(), cpu::read_cr2(), cpu::read_cr3(),
+               cpu::read_cr4());
 }
 
 void show_symbol(u64 address) {
     const Symbol s = symbol_of(address);
-    if (!s.name.empty()) log::error("  {:016x}  {} + {:#x}", address, s.name, s.offset);
+    if (!s.name.empty())
+        log::error("  {:016x}  {} + {:#x}", address, s.name, s.offset);
+    else
+        log::error("  {:016x}  outside the hypervisor's code", address);
 }
 
 // Frame pointers are kept in every function: follow them.
@@ -58,9 +79,12 @@ void show_stack(u64 rip, u64 rbp) {
 }
 
 void show_context() {
-    const ArchVcpu& v = current_arch();
-    if (v.vcpu == nullptr) return;
-    const Vcpu& vcpu = *v.vcpu;
+    const ArchVcpu& here = current_arch();
+    // NMI and its like have stacks of their own: ask the CPU.
+    const Vcpu* running = here.vcpu != nullptr || here.cpu == nullptr ? here.vcpu : here.cpu->running;
+    if (running == nullptr) return;
+    const Vcpu& vcpu = *running;
+    const ArchVcpu& v = *vcpu.arch;
     if (vcpu.sched.is_idle) {
         log::error("CPU {}: idle", v.cpu->id);
     } else if (v.guest.entry_vector == frame_by_syscall && v.kernel_mode != 0) {
@@ -74,6 +98,8 @@ void show_context() {
 void begin(std::string_view reason) {
     cpu::irq_disable();
     if (panicking.exchange(1) != 0) cpu::stop_forever();
+    // Nobody goes on, or worse, prints in between. Their NMI handler sees `panicking`.
+    if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
     console::the_console().enter_panic();
     log::error("");
     log::error("****************************************");
@@ -91,6 +117,22 @@ void begin(std::string_view reason) {
     }
     log::error("Rebooting. Please report the lines above.");
     reboot_machine();
+}
+
+// `f`: where it happened, in the hypervisor or in a guest.
+[[noreturn]] void stop_with(const Frame& f, std::string_view reason) {
+    begin(reason);
+    if (hypervisor().started) show_context();
+    show_registers(f);
+    if (!layout::in_hypervisor(f.rip)) end();
+    // A function that calls nothing has no frame yet, or none at all: what called it may be on top of the stack.
+    u64 top = 0;
+    if (layout::in_hypervisor(f.rsp) && (f.rsp & 7) == 0 && cpu::read_u64(f.rsp, top) && !symbol_of(top).name.empty()) {
+        log::error("top of the stack:");
+        show_symbol(top);
+    }
+    show_stack(f.rip, f.rbp);
+    end();
 }
 
 }  // namespace
@@ -111,16 +153,23 @@ void report_fault(const Frame& f) {
     text::FixedText<96> reason;
     const char* name = f.entry_vector < 20 ? vector_names[f.entry_vector] : "unexpected interrupt";
     text::format(reason, "{} (error code {:#x})", name, f.error_code);
-    begin(reason.view());
-    if (hypervisor().started) show_context();
-    show_registers(f);
-    show_stack(f.rip, f.rbp);
-    end();
+    stop_with(f, reason.view());
 }
 
-bool handle_nmi(Frame&) {
-    // Without a watchdog every NMI is the hardware's own: dom0's kernel knows the machine's sources (its port 0x61).
+void stop_other_cpus() {
+    panicking.store(1);
+    if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
+}
+
+bool handle_nmi(Frame& f) {
     if (panicking.load() != 0) cpu::stop_forever();
+    if (watchdog::asks(current_arch().cpu->id)) {
+        text::FixedText<96> reason;
+        text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", current_arch().cpu->id,
+                     hypervisor().options.watchdog_timeout);
+        stop_with(f, reason.view());
+    }
+    // The others are the hardware's own: dom0's kernel knows the machine's sources (its port 0x61).
     log::warning("NMI on CPU {}", current_arch().cpu->id);
     return true;
 }

@@ -8,6 +8,8 @@ namespace xylem {
 
 // A fault in the hypervisor itself: registers, stack with names, what was running. Stops the machine.
 [[noreturn]] void report_fault(const Frame& frame);
+// For good, by NMI: before a reboot or power off. This CPU goes on. Any context.
+void stop_other_cpus();
 // True where the NMI was for us (or for a guest) and is dealt with.
 bool handle_nmi(Frame& frame);
 

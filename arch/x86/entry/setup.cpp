@@ -18,6 +18,7 @@ extern "C" void debug_stub();
 extern "C" void double_fault_stub();
 extern "C" void machine_check_stub();
 extern "C" void syscall_entry();
+extern "C" char boot_gdt[];
 
 namespace xylem {
 namespace {
@@ -48,12 +49,14 @@ Gate make_gate(void (*target)(), unsigned ist, unsigned dpl) {
             va >> 32};
 }
 
-void build_idt() {
+// Without stacks of their own for NMI and its like until the CPU has a task state.
+void build_idt(bool own_stacks) {
     const u64 base = reinterpret_cast<u64>(&vector_stubs);
     for (unsigned v = 0; v < 256; ++v) {
         const bool from_guest = v == x86::vector::breakpoint || v == x86::vector::overflow || v == 0x80;
         idt[v] = make_gate(reinterpret_cast<void (*)()>(base + v * 16), 0, from_guest ? 3 : 0);
     }
+    if (!own_stacks) return;
     idt[x86::vector::debug] = make_gate(debug_stub, 4, 0);
     idt[x86::vector::nmi] = make_gate(nmi_stub, 1, 0);
     idt[x86::vector::double_fault] = make_gate(double_fault_stub, 2, 0);
@@ -142,9 +145,17 @@ void register_cpu(PerCpu& cpu) {
     cpus[cpu.id.raw] = &cpu;
 }
 
+void load_early_descriptors() {
+    build_idt(false);
+    // head.S's descriptors as if they were the hypervisor's part of a whole table: same order, same selectors.
+    cpu::lgdt({0xffff, reinterpret_cast<u64>(boot_gdt) - (HYPERVISOR_CS - 8)});
+    cpu::lidt({sizeof idt - 1, reinterpret_cast<u64>(idt)});
+    cpu::reload_segments();
+}
+
 void prepare_cpu(PerCpu& cpu) {
     if (stub_data == nullptr) {
-        build_idt();
+        build_idt(true);
         make_stub_pages();
     }
     cpu.gdt_page = static_cast<u64*>(heap_allocate(page_size));

@@ -10,6 +10,8 @@ namespace xylem {
 PerCpu* cpu_by_id(CpuId id);
 void register_cpu(PerCpu& cpu);
 
+// Boot CPU, at once: from here on a fault in the hypervisor ends in a report.
+void load_early_descriptors();
 // Fills the hypervisor's GDT page and task state of `cpu`, with stacks for NMI, double fault and machine check.
 // Memory from the early allocator or the heap. Panics when out of memory.
 void prepare_cpu(PerCpu& cpu);

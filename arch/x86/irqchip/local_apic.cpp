@@ -43,20 +43,24 @@ void LocalApic::choose_mode(const acpi::PlatformInfo& info, Options options) {
     if (!x2apic_) registers_ = ioremap_uncached(address_, page_size);
     log::info("APIC: Using {} at {:#x}, timer {}.", std::string_view(x2apic_ ? "x2APIC" : "xAPIC"), address_,
               std::string_view(deadline_timer_ ? "by TSC deadline" : "by its own clock"));
+    switch_mode();  // id() reads by the chosen mode from now on
 }
 
 u32 LocalApic::timer_lvt() const {
     return timer_vector | (deadline_timer_ ? lvt_timer_deadline : 0);
 }
 
-void LocalApic::enable_this_cpu(const acpi::PlatformInfo& info) {
+void LocalApic::switch_mode() const {
     const u64 base = cpu::rdmsr(msr_apic_base);
     u64 wanted = (base & ~base_address_mask) | address_.raw | base_enabled;
     // xAPIC first: a disabled APIC must not go to x2APIC in one step [SDM 3, 11.12.5].
     if ((base & base_enabled) == 0) cpu::wrmsr(msr_apic_base, wanted & ~base_x2apic);
     if (x2apic_) wanted |= base_x2apic;
     if (wanted != base) cpu::wrmsr(msr_apic_base, wanted);
+}
 
+void LocalApic::enable_this_cpu(const acpi::PlatformInfo& info) {
+    switch_mode();
     write(Reg::spurious, spurious_enable | spurious_vector);
     if (!x2apic_) {
         // Flat logical mode: no interrupt of ours uses logical destinations, but the register must be sane for lowest priority.

@@ -24,7 +24,8 @@ class LocalApic {
     LocalApic(const LocalApic&) = delete;
     LocalApic& operator=(const LocalApic&) = delete;
 
-    // Boot CPU, once, before anything else of this class: decides between xAPIC and x2APIC and maps the registers.
+    // Boot CPU, once, before anything else of this class: decides between xAPIC and x2APIC, maps the registers, and switches this
+    // CPU over, so that id() can be asked.
     // Panics without a local APIC.
     void choose_mode(const acpi::PlatformInfo& info, Options options);
 
@@ -96,6 +97,7 @@ class LocalApic {
         return read(Reg{static_cast<u16>(static_cast<u16>(first) + index * 0x10)});
     }
     void command(u32 apic_id, u32 low);
+    void switch_mode() const;
     void set_up_inputs(const acpi::PlatformInfo& info);
     void acknowledge_stale();
     u32 timer_lvt() const;

@@ -29,16 +29,26 @@ bool copy_to_guest(u64 va, const void* from, usize bytes) {
     return ok;
 }
 
-void* frame_address(Mfn mfn) { return layout::direct_map(maddr_of(mfn)); }
+void* frame_address(Mfn mfn) {
+    return layout::direct_map(maddr_of(mfn));
+}
 
-Mfn gfn_to_mfn(Domain&, Gfn gfn) { return Mfn(gfn.raw); }
-Mfn machine_frame(Domain&, Gfn gfn) { return Mfn(gfn.raw); }
+Mfn gfn_to_mfn(Domain&, Gfn gfn) {
+    return Mfn(gfn.raw);
+}
+Mfn machine_frame(Domain&, Gfn gfn) {
+    return Mfn(gfn.raw);
+}
 
 void set_m2p(Mfn mfn, u64 pfn) {
     if (mfn.raw < layout::frame_count()) layout::m2p()[mfn.raw] = pfn;
 }
-u64 get_m2p(Mfn mfn) { return mfn.raw < layout::frame_count() ? layout::m2p()[mfn.raw] : ~u64{0}; }
+u64 get_m2p(Mfn mfn) {
+    return mfn.raw < layout::frame_count() ? layout::m2p()[mfn.raw] : ~u64{0};
+}
 
-u64 free_frames() { return frames().free_frames(); }
+u64 free_frames() {
+    return frames().free_frames();
+}
 
 }  // namespace xylem::port

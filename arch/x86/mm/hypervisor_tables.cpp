@@ -119,7 +119,8 @@ void map_image() {
 void map_table(EarlyMemory& memory, u64 va, u64 bytes, u64 va2) {
     while (bytes > 0) {
         const u64 n = std::min(bytes, 2 * mib);
-        const Maddr chunk = memory.allocate(n, n == 2 * mib ? 2 * mib : page_size, 4 * gib);
+        // Anywhere: what lies below 4 GiB is worth more to dom0's devices.
+        const Maddr chunk = memory.allocate(n, n == 2 * mib ? 2 * mib : page_size, ~u64{0});
         must(map_range(va, chunk, n, pte::read_write));
         if (va2 != 0) {
             must(map_range(va2, chunk, n, pte::read_only | pte::user));
@@ -175,7 +176,8 @@ u64 machine_address_of(u64 va) {
     u64 entry = hypervisor_l4[(va >> 39) & 511];
     for (unsigned shift = 30; shift >= 12; shift -= 9) {
         entry = table_at(entry)[(va >> shift) & 511];
-        if ((entry & pte::large) != 0 && shift > 12) return (entry & pte::frame_mask & ~((u64{1} << shift) - 1)) | (va & ((u64{1} << shift) - 1));
+        if ((entry & pte::large) != 0 && shift > 12)
+            return (entry & pte::frame_mask & ~((u64{1} << shift) - 1)) | (va & ((u64{1} << shift) - 1));
     }
     return (entry & pte::frame_mask) | (va & page_mask);
 }

@@ -66,7 +66,9 @@ void flush_tlb_local() {
     note_flush(*current_arch().cpu);
 }
 
-void flush_page_local(u64 va) { cpu::invlpg(va); }
+void flush_page_local(u64 va) {
+    cpu::invlpg(va);
+}
 
 void flush_tlb_on(const sched::CpuMask& cpus) {
     if (cpus.has(current_arch().cpu->id)) flush_tlb_local();
@@ -90,7 +92,9 @@ void on_tlb_flush_ipi() {
 
 namespace port {
 
-u32 tlb_clock() { return flush_clock.load(std::memory_order_relaxed); }
+u32 tlb_clock() {
+    return flush_clock.load(std::memory_order_relaxed);
+}
 
 void flush_stale_tlbs(u32 stamp) {
     if (stamp == 0) return;

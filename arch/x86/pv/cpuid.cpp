@@ -11,12 +11,15 @@
 namespace xylem::pv {
 namespace {
 
-constexpr u32 bit(unsigned n) { return 1U << n; }
+constexpr u32 bit(unsigned n) {
+    return 1U << n;
+}
 
 // Leaf 1: MONITOR, VMX, SMX, speed step, thermal monitor 2, PDCM, PCID, DCA, x2APIC, TSC deadline are not for PV guests.
 constexpr u32 hidden_1c = bit(2) | bit(3) | bit(5) | bit(6) | bit(7) | bit(8) | bit(15) | bit(17) | bit(18) | bit(21) | bit(24);
 // VME, PSE, SEP (set back on Intel), MTRR (dom0's kernel only), PGE, PSE36, PSN, DS, ACPI, self snoop, HT, TM, PBE.
-constexpr u32 hidden_1d = bit(1) | bit(3) | bit(11) | bit(13) | bit(17) | bit(18) | bit(21) | bit(22) | bit(27) | bit(28) | bit(29) | bit(31);
+constexpr u32 hidden_1d =
+    bit(1) | bit(3) | bit(11) | bit(13) | bit(17) | bit(18) | bit(21) | bit(22) | bit(27) | bit(28) | bit(29) | bit(31);
 // Leaf 7: what is left: FSGSBASE BMI1 AVX2 BMI2 ERMS AVX512F/DQ RDSEED ADX IFMA CLFLUSHOPT CLWB CD SHA BW VL.
 constexpr u32 shown_7b = bit(0) | bit(3) | bit(5) | bit(8) | bit(9) | bit(16) | bit(17) | bit(18) | bit(19) | bit(21) | bit(23) |
                          bit(24) | bit(28) | bit(29) | bit(30) | bit(31);
@@ -57,7 +60,8 @@ cpu::CpuidRegs xsave_leaf(const ArchVcpu& v, u32 subleaf, cpu::CpuidRegs r) {
 }  // namespace
 
 cpu::CpuidRegs guest_cpuid(const ArchVcpu& v, u32 leaf, u32 subleaf, bool forced) {
-    if (leaf >= 0x40000000 && leaf < 0x40000100) return leaf <= 0x40000005 ? xen_leaf(v, leaf - 0x40000000, subleaf) : cpu::CpuidRegs{};
+    if (leaf >= 0x40000000 && leaf < 0x40000100)
+        return leaf <= 0x40000005 ? xen_leaf(v, leaf - 0x40000000, subleaf) : cpu::CpuidRegs{};
     const Features& host = features();
     cpu::CpuidRegs r = cpu::cpuid(leaf, subleaf);
     switch (leaf) {

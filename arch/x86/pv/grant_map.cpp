@@ -48,7 +48,8 @@ Result<> swap_expected(u64* slot, Mfn expected, bool readonly, u64 entry) {
 
 Result<> map_grant_at(Vcpu& v, u64 host_addr, bool contains_pte, Mfn mfn, MapFlags flags) {
     const Slot s = TRY(find_slot(v, host_addr, contains_pte));
-    u64 entry = maddr_of(mfn).raw | bits::present | bits::user | bits::accessed | (u64{flags.avail_bits & 7} << 9) | bits::no_execute;
+    u64 entry =
+        maddr_of(mfn).raw | bits::present | bits::user | bits::accessed | (u64{flags.avail_bits & 7} << 9) | bits::no_execute;
     if (!flags.readonly) entry |= bits::writable | bits::dirty;
     release_l1(__atomic_exchange_n(s.entry, entry, __ATOMIC_ACQ_REL));
     return {};
@@ -70,10 +71,14 @@ Result<> replace_grant_at(Vcpu& v, u64 host_addr, u64 new_addr, Mfn expected, bo
     return {};
 }
 
-void flush_domain_tlbs(Domain& d) { flush_tlb_on(cpus_of_domain(d)); }
+void flush_domain_tlbs(Domain& d) {
+    flush_tlb_on(cpus_of_domain(d));
+}
 
 // Without an IOMMU devices reach every frame.
-Result<> allow_device_access(Domain&, Mfn, bool) { return {}; }
+Result<> allow_device_access(Domain&, Mfn, bool) {
+    return {};
+}
 void revoke_device_access(Domain&, Mfn, bool) {}
 
 }  // namespace xylem::port

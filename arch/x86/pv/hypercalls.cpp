@@ -18,7 +18,9 @@
 namespace xylem::pv {
 namespace {
 
-long no_such(u64, u64, u64, u64, u64, u64) { return -static_cast<long>(XEN_ENOSYS); }
+long no_such(u64, u64, u64, u64, u64, u64) {
+    return -static_cast<long>(XEN_ENOSYS);
+}
 
 // Core's hypercalls take the caller first.
 template <auto F>

@@ -150,45 +150,45 @@ Result<> apply(Batch& b, const mmu_update& u) {
     }
 }
 
-Result<Batch> open_batch(Domain& caller, u64 foreign) {
-    Batch b{caller, {}, {}, {}};
-    b.foreign_id = caller.id;
+// Whose tables and whose frames, where it is not all the caller's own.
+Result<> open_foreign(Batch& b, u64 foreign) {
     const DomId frames_dom(static_cast<u16>(foreign));
     const u16 tables_raw = static_cast<u16>(foreign >> 16);
     if (tables_raw != 0) {
         const DomId tables_dom(static_cast<u16>(tables_raw - 1));
-        if (tables_dom != domid_self && tables_dom != caller.id) b.table_owner = TRY(find_domain_for(caller, tables_dom));
+        if (tables_dom != domid_self && tables_dom != b.caller.id) b.table_owner = TRY(find_domain_for(b.caller, tables_dom));
     }
-    if (frames_dom == domid_self || frames_dom == caller.id) return b;
+    if (frames_dom == domid_self || frames_dom == b.caller.id) return {};
     if (frames_dom == domid_io || frames_dom == domid_xen) {
-        if (!caller.is_control_domain) return fail(XEN_EPERM);
-        b.foreign_id = frames_dom;
-        return b;
+        if (!b.caller.is_control_domain) return fail(XEN_EPERM);
+    } else {
+        b.frame_owner = TRY(find_domain_for(b.caller, frames_dom));
     }
-    b.frame_owner = TRY(find_domain_for(caller, frames_dom));
     b.foreign_id = frames_dom;
-    return b;
+    return {};
 }
 
 }  // namespace
 
 long hypercall_mmu_update(u64 requests, u64 count, u64 done_va, u64 foreign, u64, u64) {
     Domain& caller = current_arch().vcpu->domain;
-    Result<Batch> batch = open_batch(caller, foreign);
-    if (!batch) return to_hypercall_result(batch.error());
+    Batch batch{caller, {}, {}, {}, caller.id};
+    if (foreign != DOMID_SELF) {
+        if (Result<> r = open_foreign(batch, foreign); !r) return to_hypercall_result(r.error());
+    }
     const GuestPtr<mmu_update> list(requests);
     u32 done = 0;
     long result = 0;
     const u32 total = static_cast<u32>(count);
     while (done < total) {
         const Result<mmu_update> u = list.element(done).read();
-        const Result<> r = u ? apply(*batch, *u) : fail(u.error());
+        const Result<> r = u ? apply(batch, *u) : fail(u.error());
         if (!r) {
             result = to_hypercall_result(r.error());
             break;
         }
         if ((++done & 63) == 0) {
-            batch->table.reset();
+            batch.table.reset();
             port::preemption_point();
         }
     }

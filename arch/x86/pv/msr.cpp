@@ -93,7 +93,8 @@ Result<> write_msr(ArchVcpu& v, u32 msr, u64 value) {
         default: break;
     }
     // Chipset and errata registers that kernels write on AMD: the hypervisor keeps its own settings.
-    if (features().amd && (msr == amd::nb_cfg || msr == amd::mmio_conf || msr == amd::hwcr || (msr >= amd::evntsel0 && msr <= amd::perfctr3)))
+    if (features().amd &&
+        (msr == amd::nb_cfg || msr == amd::mmio_conf || msr == amd::hwcr || (msr >= amd::evntsel0 && msr <= amd::perfctr3)))
         return {};
     if (features().intel && msr == x86::msr::misc_enable) return {};
     return fail(XEN_EPERM);

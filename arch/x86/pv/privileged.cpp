@@ -41,7 +41,9 @@ bool do_rdmsr(ArchVcpu& v) {
 }
 
 // What the guest sees in CR4: what it owns, and what the hypervisor has on that is no secret.
-u64 shown_cr4(const ArchVcpu& v) { return v.cr4 | x86::cr4::pae | x86::cr4::mce | x86::cr4::osfxsr | x86::cr4::osxmmexcpt; }
+u64 shown_cr4(const ArchVcpu& v) {
+    return v.cr4 | x86::cr4::pae | x86::cr4::mce | x86::cr4::osfxsr | x86::cr4::osxmmexcpt;
+}
 
 void write_guest_cr4(ArchVcpu& v, u64 value) {
     v.cr4 = value & features().guest_cr4_bits;
@@ -128,9 +130,7 @@ bool execute(ArchVcpu& v, const PrivilegedOp& op) {
         case PrivilegedKind::xsetbv: return do_xsetbv(v);
         case PrivilegedKind::cli:
         case PrivilegedKind::sti: return true;  // the guest's interrupt flag is its event mask [ABI.md 0.2]
-        case PrivilegedKind::port_in:
-            emul::write_register(f, 0, op.size, read_port(v, op.port, op.size));
-            return true;
+        case PrivilegedKind::port_in: emul::write_register(f, 0, op.size, read_port(v, op.port, op.size)); return true;
         case PrivilegedKind::port_out:
             write_port(v, op.port, op.size, static_cast<u32>(emul::read_register(f, 0, op.size)));
             return true;
@@ -198,7 +198,11 @@ void set_task_switched(ArchVcpu& v, bool on) {
     on ? cpu::write_cr0(cpu::read_cr0() | x86::cr0::ts) : cpu::clts();
 }
 
-bool emulate_privileged(ArchVcpu& v) { return decode_and_emulate(v, false); }
-bool emulate_invalid_opcode(ArchVcpu& v) { return decode_and_emulate(v, true); }
+bool emulate_privileged(ArchVcpu& v) {
+    return decode_and_emulate(v, false);
+}
+bool emulate_invalid_opcode(ArchVcpu& v) {
+    return decode_and_emulate(v, true);
+}
 
 }  // namespace xylem::pv

@@ -78,14 +78,14 @@ u32 fetch(ArchVcpu& v, u8* to, u32 bytes) {
     const u64 rip = v.guest.rip;
     if (cpu::is_guest_range(rip, bytes)) {
         cpu::user_access_begin();
-        const bool whole = cpu::copy_bytes(to, reinterpret_cast<const void*>(rip), bytes);
+        const bool whole = cpu::read_bytes(to, rip, bytes);
         cpu::user_access_end();
         if (whole) return bytes;
     }
     const u64 to_border = page_size - (rip & page_mask);
     if (to_border >= bytes || !cpu::is_guest_range(rip, to_border)) return 0;
     cpu::user_access_begin();
-    const bool part = cpu::copy_bytes(to, reinterpret_cast<const void*>(rip), to_border);
+    const bool part = cpu::read_bytes(to, rip, to_border);
     cpu::user_access_end();
     return part ? static_cast<u32>(to_border) : 0;
 }

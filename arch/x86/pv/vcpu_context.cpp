@@ -38,8 +38,8 @@ void set_registers(ArchVcpu& v, const cpu_user_regs& r) {
     f.cs = (r.cs & 0xffff) | 3U;
     f.ss = (r.ss & 0xffff) | 3U;
     f.rsp = r.rsp;
-    f.rflags = (r.rflags & ~(x86::rflags::iopl | x86::rflags::vm | x86::rflags::vif | x86::rflags::vip)) | x86::rflags::interrupts |
-               x86::rflags::always_one;
+    f.rflags = (r.rflags & ~(x86::rflags::iopl | x86::rflags::vm | x86::rflags::vif | x86::rflags::vip)) |
+               x86::rflags::interrupts | x86::rflags::always_one;
     v.virtual_iopl = static_cast<u8>((r.rflags >> 12) & 3);
     v.ds = static_cast<u16>(r.ds);
     v.es = static_cast<u16>(r.es);
@@ -139,6 +139,5 @@ Result<> initialise_vcpu(Vcpu& v, u64 context_va) {
     }
     return {};
 }
-
 
 }  // namespace xylem::port

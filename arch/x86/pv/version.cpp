@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // xen_version and console_io [ABI.md 4.1, 4.2].
+#include "core/domain/version.hpp"
+
 #include <algorithm>
 
 #include "arch/x86/domain/arch_vcpu.hpp"
@@ -7,7 +9,6 @@
 #include "arch/x86/pv/hypercalls.hpp"
 #include "core/console/console.hpp"
 #include "core/domain/domain.hpp"
-#include "core/domain/version.hpp"
 #include "core/port/guest.hpp"
 #include "init/hypervisor.hpp"
 
@@ -34,8 +35,9 @@ long features(const Domain& d, u64 arg) {
     if (!in) return to_hypercall_result(in.error());
     if (in->submap_idx != 0) return -static_cast<long>(XEN_EINVAL);
     xen_feature_info out = *in;
-    out.submap = (1U << XENFEAT_pae_pgdir_above_4gb) | (1U << XENFEAT_mmu_pt_update_preserve_ad) | (1U << XENFEAT_highmem_assist) |
-                 (1U << XENFEAT_gnttab_map_avail_bits) | (1U << XENFEAT_memory_op_vnode_supported) | (1U << XENFEAT_direct_mapped);
+    out.submap = (1U << XENFEAT_pae_pgdir_above_4gb) | (1U << XENFEAT_mmu_pt_update_preserve_ad) |
+                 (1U << XENFEAT_highmem_assist) | (1U << XENFEAT_gnttab_map_avail_bits) |
+                 (1U << XENFEAT_memory_op_vnode_supported) | (1U << XENFEAT_direct_mapped);
     if (d.is_hardware_domain) out.submap |= 1U << XENFEAT_dom0;
     return answer(arg, out);
 }
@@ -90,7 +92,8 @@ long hypercall_xen_version(u64 command, u64 arg, u64, u64, u64, u64) {
         case XENVER_platform_parameters: return answer(arg, xen_platform_parameters{layout::hypervisor_start});
         case XENVER_get_features: return features(d, arg);
         case XENVER_pagesize: return arg == 0 ? static_cast<long>(page_size) : -static_cast<long>(XEN_EINVAL);
-        case XENVER_guest_handle: return GuestPtr<u8>(arg).write_many(d.handle, sizeof d.handle) ? 0 : -static_cast<long>(XEN_EFAULT);
+        case XENVER_guest_handle:
+            return GuestPtr<u8>(arg).write_many(d.handle, sizeof d.handle) ? 0 : -static_cast<long>(XEN_EFAULT);
         case XENVER_commandline: return text_answer<1024>(arg, trusted ? command_line() : "<denied>");
         case XENVER_build_id: return trusted ? build_id_answer(arg) : -static_cast<long>(XEN_EPERM);
         default: return -static_cast<long>(XEN_ENOSYS);

@@ -78,10 +78,16 @@ void set_wall_clock(u64 seconds, u32 nanoseconds, Nanos system_time) {
 
 namespace port {
 
-Nanos now() { return time::now(); }
-void program_timer(Nanos deadline) { time::arm_timer(deadline); }
+Nanos now() {
+    return time::now();
+}
+void program_timer(Nanos deadline) {
+    time::arm_timer(deadline);
+}
 
-void update_vcpu_time(Vcpu& v) { write_time(v.info->time, time::stamp()); }
+void update_vcpu_time(Vcpu& v) {
+    write_time(v.info->time, time::stamp());
+}
 
 void publish_vcpu_time(Vcpu& v) {
     const GuestPtr<vcpu_time_info> area(v.time_guest_va.load(std::memory_order_relaxed));

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include "arch/host/machine.hpp"
+#include "arch/host/memory.hpp"
+#include "arch/host/sched.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
-#include "machine.hpp"
-#include "sched.hpp"
 
 namespace xylem {
 namespace {
@@ -50,7 +51,9 @@ TEST(VcpuOp, IsUpAnswersForAnyNumber) {
         w.compute(ms);
         EXPECT_FALSE(v.domain.vcpus[1]->sched.on_cpu);
         EXPECT_EQ(vcpu_op(v, 99, 0, 0), to_hypercall_result(XEN_ENOSYS));
-        EXPECT_EQ(vcpu_op(v, VCPUOP_initialise, 1, 0), to_hypercall_result(XEN_EEXIST));
+        host::start_memory();  // the heap
+        static vcpu_guest_context context{};
+        EXPECT_EQ(vcpu_op(v, VCPUOP_initialise, 1, reinterpret_cast<u64>(&context)), to_hypercall_result(XEN_EEXIST));
     });
 }
 

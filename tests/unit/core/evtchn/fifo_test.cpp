@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The FIFO ABI: linking, priorities, masking races, migration.
-#include "guest.hpp"
+#include "tests/unit/core/evtchn/guest.hpp"
 
 namespace xylem::test {
 namespace {

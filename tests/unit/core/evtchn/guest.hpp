@@ -6,11 +6,11 @@
 
 #include <cstring>
 
+#include "arch/host/machine.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/irq/pirq.hpp"
-#include "machine.hpp"
 #include "tests/unit/core/grant/world.hpp"
 
 namespace xylem::test {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Event channel operations in the 2-level ABI.
-#include "guest.hpp"
+#include "tests/unit/core/evtchn/guest.hpp"
 
 namespace xylem::test {
 namespace {

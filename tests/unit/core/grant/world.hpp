@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "arch/host/cpus.hpp"
+#include "arch/host/machine.hpp"
 #include "core/domain/domain.hpp"
 #include "core/grant/table.hpp"
 #include "core/mem/frames.hpp"
@@ -33,8 +35,8 @@ struct World {
     Vcpu* current = nullptr;
     std::map<std::pair<u64, bool>, Entry> entries;      // by address and contains_pte, of whichever domain
     std::map<std::pair<u64, bool>, int> device_access;  // by mfn and writable: calls that are not revoked
-    std::vector<MemoryMapEntry> machine_map;
-    std::vector<Mfn> m2p_extents;
+    std::vector<MemoryMapEntry>& machine_map = host::environment.memory_map;
+    std::vector<Mfn>& m2p_extents = host::environment.m2p_extents;
     u64 flushes = 0;
     u64 preemptions = 0;              // preemption points passed, where counts_preemptions
     bool counts_preemptions = false;  // ours is the one linked
@@ -55,6 +57,8 @@ struct World {
     // Kills one as the real life cycle does: mappings, page-table entries, then the table when the last count goes.
     void remove_domain(Domain& d);
     Vcpu& vcpu(Domain& d) { return *d.vcpus[0]; }
+    // Its vCPU is the current one.
+    void run(Domain& d) { current = host::machine.current[0] = d.vcpus[0]; }
     // A page of memory of its own.
     Mfn page(Domain& d);
     u8* bytes(Mfn mfn) { return static_cast<u8*>(port::frame_address(mfn)); }
@@ -88,11 +92,11 @@ inline void offer(Domain& granter, u32 ref, Domain& to, Mfn mfn, u16 flags = 0) 
 
 template <class Op>
 long grant_op(Domain& caller, u32 command, Op* ops, u64 count = 1) {
-    world->current = caller.vcpus[0];
+    world->run(caller);
     return grant::grant_table_op(*caller.vcpus[0], command, reinterpret_cast<u64>(ops), count);
 }
 inline long mem_op(Domain& caller, u32 command, void* argument) {
-    world->current = caller.vcpus[0];
+    world->run(caller);
     return memory_op(*caller.vcpus[0], command, reinterpret_cast<u64>(argument));
 }
 inline long error(Errno e) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Pirqs and interrupt lines.
+#include "arch/host/guest_cpu.hpp"
+#include "arch/host/irqchip.hpp"
 #include "core/irq/pirq_table.hpp"
-#include "guest_cpu.hpp"
-#include "irqchip.hpp"
 #include "tests/unit/core/evtchn/guest.hpp"
 #include "tests/unit/core/irq/physdev.hpp"
 

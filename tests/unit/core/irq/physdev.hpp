@@ -2,9 +2,9 @@
 // Hypercalls and a machine for the tests of interrupts and PCI.
 #pragma once
 
+#include "arch/host/irqchip.hpp"
+#include "arch/host/pci.hpp"
 #include "core/irq/pirq_table.hpp"
-#include "irqchip.hpp"
-#include "pci.hpp"
 #include "tests/unit/core/evtchn/guest.hpp"
 
 namespace xylem::test {

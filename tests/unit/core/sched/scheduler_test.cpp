@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <random>
 
+#include "arch/host/machine.hpp"
+#include "arch/host/sched.hpp"
 #include "core/sched/hypercalls.hpp"
-#include "machine.hpp"
-#include "sched.hpp"
 
 namespace xylem {
 namespace {

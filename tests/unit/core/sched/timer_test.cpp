@@ -8,8 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "arch/host/machine.hpp"
 #include "core/port/sched.hpp"
-#include "machine.hpp"
 
 namespace xylem {
 namespace {

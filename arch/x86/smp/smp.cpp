@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "arch/x86/boot/smp.hpp"
+#include "arch/x86/smp/smp.hpp"
 
 #include <atomic>
 #include <cstring>
@@ -25,8 +25,17 @@ extern "C" void start_other_cpu(xylem::PerCpu* cpu);
 namespace xylem {
 namespace {
 
-// A page below 1 MiB that no firmware uses on a PC; real-mode code of starting CPUs runs there.
-constexpr u64 trampoline_page = 0x8000;
+// Where the real-mode code of starting CPUs is: a page of RAM below 640 KiB. Not the first pages (interrupt vectors, BIOS data).
+constinit u64 trampoline_page = 0;
+
+u64 find_trampoline_page() {
+    constexpr u64 first = 0x8000;
+    constexpr u64 end = 0xa0000;
+    for (u64 page = first; page < end; page += page_size)
+        for (const MemoryRange& r : hypervisor().boot.memory())
+            if (r.kind == MemoryKind::ram && page >= r.start && page + page_size <= r.end()) return page;
+    return 0;
+}
 
 constinit u32 cpus_online = 1;
 
@@ -65,7 +74,9 @@ void load_this_cpu(PerCpu& cpu) {
 }
 
 // The trampoline's argument words, in its copy.
-u64& word_in_copy(u8* copy, const char* symbol) { return *reinterpret_cast<u64*>(copy + (symbol - trampoline_start)); }
+u64& word_in_copy(u8* copy, const char* symbol) {
+    return *reinterpret_cast<u64*>(copy + (symbol - trampoline_start));
+}
 
 // Starting CPUs turn paging on at the trampoline's own address: our tables and one identity page, below 4 GiB.
 u64 make_trampoline_root() {
@@ -85,11 +96,14 @@ bool start_one(u8* copy, PerCpu& cpu) {
     word_in_copy(copy, trampoline_stack) = reinterpret_cast<u64>(&cpu.idle->arch->guest) - 64;
     word_in_copy(copy, trampoline_argument) = reinterpret_cast<u64>(&cpu);
     irqchip::local_apic.send_init(cpu.apic_id);
-    irqchip::local_apic.send_startup(cpu.apic_id, trampoline_page >> page_shift);
+    irqchip::local_apic.send_startup(cpu.apic_id, static_cast<u8>(trampoline_page >> page_shift));
     constexpr Nanos patience = 1'000'000'000;
     const Nanos give_up = time::now() + patience;
     while (!came_up.load(std::memory_order_acquire)) {
-        if (time::now() > give_up) return false;
+        if (time::now() > give_up) {
+            irqchip::local_apic.send_init(cpu.apic_id);  // back to waiting, should it wake up late
+            return false;
+        }
         cpu::relax();
     }
     time::serve_join();
@@ -98,9 +112,16 @@ bool start_one(u8* copy, PerCpu& cpu) {
 
 }  // namespace
 
-void adopt_boot_cpu(u32 apic_id) { load_this_cpu(make_cpu(CpuId(0), apic_id)); }
+void adopt_boot_cpu(u32 apic_id) {
+    load_this_cpu(make_cpu(CpuId(0), apic_id));
+}
 
 void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
+    trampoline_page = find_trampoline_page();
+    if (trampoline_page == 0) {
+        log::warning("no memory below 640 KiB to start other CPUs from: only the first CPU is used");
+        return;
+    }
     u8* copy = static_cast<u8*>(layout::direct_map(Maddr(trampoline_page)));
     std::memcpy(copy, trampoline_start, static_cast<usize>(trampoline_end - trampoline_start));
     word_in_copy(copy, trampoline_cr3) = make_trampoline_root();
@@ -118,7 +139,9 @@ void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
 }
 
 namespace port {
-u32 online_cpus() { return cpus_online; }
+u32 online_cpus() {
+    return cpus_online;
+}
 }  // namespace port
 
 }  // namespace xylem

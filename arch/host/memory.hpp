@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// The simulated machine's RAM: a pool with its frame table and machine-to-physical table, behind the real frame allocator.
+#pragma once
+
+#include "base/types.hpp"
+
+namespace xylem::host {
+
+inline constexpr u64 machine_frames = 16384;  // 64 MiB
+inline constexpr u64 first_free_frame = 16;   // the frames below play device memory (no RAM)
+
+// Once per process; later calls do nothing.
+void start_memory();
+
+}  // namespace xylem::host
