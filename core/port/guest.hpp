@@ -6,7 +6,7 @@
 
 #include "abi/errno.hpp"
 #include "core/port/machine.hpp"
-#include "cpu/guest_access.hpp"
+#include "cpu/guest_words.hpp"
 
 namespace xylem {
 
@@ -67,27 +67,19 @@ class GuestPtr {
     // A few words are read in place, everything else by the general copy.
     bool read_to(T& copy) const {
         if constexpr (sizeof(T) % 8 == 0 && sizeof(T) <= 64 && alignof(T) == 8) {
-            if (!cpu::is_guest_range(va_, sizeof(T))) return false;
             u64 words[sizeof(T) / 8];
-            cpu::user_access_begin();
-            bool ok = true;
-            for (usize i = 0; ok && i < sizeof(T) / 8; ++i) ok = cpu::read_u64(va_ + i * 8, words[i]);
-            cpu::user_access_end();
+            if (!cpu::read_guest_words(words, va_)) return false;
             __builtin_memcpy(&copy, words, sizeof copy);
-            return ok;
+            return true;
         } else {
             return port::copy_from_guest(&copy, va_, sizeof copy);
         }
     }
     bool write_from(const T& value) const {
         if constexpr (sizeof(T) == 8) {
-            if (!cpu::is_guest_range(va_, sizeof(T))) return false;
             u64 word;
             __builtin_memcpy(&word, &value, sizeof word);
-            cpu::user_access_begin();
-            const bool ok = cpu::write_u64(va_, word);
-            cpu::user_access_end();
-            return ok;
+            return cpu::write_guest_word(va_, word);
         } else {
             return port::copy_to_guest(va_, &value, sizeof value);
         }
