@@ -45,8 +45,8 @@ bool has_tables(const Vcpu* v) {
     return v != nullptr && v->arch != nullptr && v->arch->loaded_root != 0;
 }
 bool is_test_memory(u64 va, usize size) {
-    if (host::guest_map != nullptr) return host::guest_map->reachable(va, size);
-    return va >> 47 == 0 && (va & ~page_mask) != host::bad_guest_address && va != 0;
+    if (va >> 47 != 0 || (va & ~page_mask) == host::bad_guest_address || va == 0) return false;
+    return host::guest_map == nullptr || host::guest_map->reachable(va, size);
 }
 
 }  // namespace

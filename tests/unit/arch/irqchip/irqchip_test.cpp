@@ -10,7 +10,7 @@
 namespace xylem {
 namespace {
 
-TEST(Msi, Message) {
+TEST(MsiMessage, Message) {
     const hw::MsiMessage message = hw::compose_msi(3, 0x41);
     EXPECT_EQ(message, (hw::MsiMessage{0xfee0'3000, 0, 0x41}));
     EXPECT_EQ(hw::vector_of(message), 0x41);

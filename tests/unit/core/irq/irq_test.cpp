@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Pirqs and interrupt lines.
-#include "arch/host/guest_cpu.hpp"
 #include "arch/host/irqchip.hpp"
+#include "arch/x86/domain/arch_domain.hpp"
+#include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/irq/pirq_table.hpp"
 #include "tests/unit/core/evtchn/guest.hpp"
 #include "tests/unit/core/irq/physdev.hpp"
@@ -266,17 +267,23 @@ TEST_F(Irq, ApicAndRegisters) {
     EXPECT_EQ(physdev(a, PHYSDEVOP_apic_write, apic), error(XEN_EPERM));
     apic.apic_physbase = 0;
     EXPECT_EQ(physdev(dom0, PHYSDEVOP_apic_read, apic), error(XEN_EINVAL));
+    ArchVcpu arch;
+    ArchDomain arch_domain;
+    a.vcpus[0]->arch = &arch;
+    a.arch = &arch_domain;
     physdev_set_iopl iopl{3};
     EXPECT_EQ(physdev(a, PHYSDEVOP_set_iopl, iopl), 0);
-    EXPECT_EQ(host::guest_cpu.iopl, 3u);
+    EXPECT_EQ(arch.virtual_iopl, 3u);
     iopl.iopl = 4;
     EXPECT_EQ(physdev(a, PHYSDEVOP_set_iopl, iopl), error(XEN_EINVAL));
     physdev_set_iobitmap bitmap{};
     bitmap.nr_ports = 65536;
     EXPECT_EQ(physdev(a, PHYSDEVOP_set_iobitmap, bitmap), 0);
-    EXPECT_EQ(host::guest_cpu.ports, 65536u);
+    EXPECT_EQ(arch.iobitmap_ports, 65536u);
     bitmap.nr_ports = 65537;
     EXPECT_EQ(physdev(a, PHYSDEVOP_set_iobitmap, bitmap), error(XEN_EINVAL));
+    a.vcpus[0]->arch = nullptr;
+    a.arch = nullptr;
 }
 
 // XSA-237/337/360: pirqs are unmapped exactly once at a domain's death.
