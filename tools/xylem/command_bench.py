@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import re
 import shlex
+import shutil
 import subprocess
 
 from . import build, debian, packages
@@ -108,7 +109,9 @@ def table(results):
 
 
 def versions():
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = "unknown"
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip() or commit
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True).stdout.split("\n")[0]
     return commit, re.sub(r".*version (\S+).*", r"\1", qemu)
 
