@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import re
 import shlex
+import shutil
 import subprocess
 
 from . import build, debian, packages
@@ -108,7 +109,9 @@ def table(results):
 
 
 def versions():
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = "unknown"
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip() or commit
     qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True).stdout.split("\n")[0]
     return commit, re.sub(r".*version (\S+).*", r"\1", qemu)
 
@@ -120,11 +123,12 @@ def write(text, words):
 
 Made by `{shlex.join(['./xylem', 'bench', *words])}` at commit {commit}, QEMU {qemu} (TCG, `-icount shift=0,sleep=off`), one CPU, 2048 MiB, dom0 1024 MiB,
 Debian 12's kernel as dom0 on all sides. One executed instruction is one virtual nanosecond, so the figures do not depend on the
-machine that ran them; repeated runs differ by about 1 %. Lower is better. `bench/guest` is the program that measured.
+machine that ran them; repeated runs differ by about 1 % (fork by 6 %). Lower is better. `bench/guest` is the program that measured.
 
 {text}
 
-"Reset to dom0's kernel clock" includes the firmware; it is the TSC less the kernel's monotonic clock.
+"Reset to dom0's kernel clock" includes the firmware; it is the TSC less the kernel's monotonic clock. The row below it
+counts waiting for devices and timers too, and differs by up to 30 % between runs.
 """)
     say(f"\nwritten to {target.relative_to(ROOT)}")
 

@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -25,11 +26,12 @@ STARTUP_BYTES = 8   # one pointer: liblzma chooses its CRC function so
 
 def tracked():
     """The project's files: those git knows or would add, or all without git."""
-    answer = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
-    if answer.returncode == 0:
+    answer = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True) \
+        if shutil.which("git") else None
+    if answer and answer.returncode == 0:
         names = answer.stdout.splitlines()
     else:
-        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if "build" not in path.parts]
+        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if not {"build", "__pycache__", ".git"} & set(path.parts)]
     return [name for name in sorted(names) if (ROOT / name).is_file() and not name.startswith("build/")]
 
 
