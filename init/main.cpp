@@ -131,6 +131,16 @@ void steer_clock(void*) {
     timer_set(clock_timer, time::now() + time::correction_period);
 }
 
+// What is neither free nor dom0's, of the RAM above 1 MiB.
+void report_own_memory(const Domain& dom0) {
+    u64 ram = 0;
+    for (const MemoryRange& r : the_hypervisor.boot.memory())
+        if (r.kind == MemoryKind::ram && r.start >= mib) ram += (align_down(r.end(), page_size) - align_up(r.start, page_size)) >> page_shift;
+    const u64 own = ram - frames().free_frames() - dom0.total_pages.load();
+    log::info("memory: {} MiB, {} MiB dom0's, {} MiB free, {} KiB the hypervisor's own", ram >> 8, dom0.total_pages.load() >> 8,
+              frames().free_frames() >> 8, own << 2);
+}
+
 [[noreturn]] void run(Domain& dom0) {
     Vcpu& v = *dom0.vcpus[0];
     the_hypervisor.started = true;
@@ -163,6 +173,7 @@ void steer_clock(void*) {
     sched::init_cpu(CpuId(0), *cpu_by_id(CpuId(0))->idle);
     time::refine();
     Domain& dom0 = dom0::build(hv.kernel, hv.boot, hv.options);
+    report_own_memory(dom0);
     finish_console_for_dom0();
     run(dom0);
 }
