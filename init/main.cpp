@@ -223,6 +223,8 @@ void start_boot_cpu(u32 magic, u32 information) {
     build_hypervisor_tables(early_memory, end_of_ram(hv.boot));
     mark_frames(hv.boot);
     hv.kernel = dom0::unpack_kernel(hv.boot.modules[0], early_memory);
+    // The packed kernel is no longer needed.
+    early_memory.add(hv.boot.modules[0].start.raw, hv.boot.modules[0].start.raw + hv.boot.modules[0].bytes);
     end_early_tables();
     for (const EarlyMemory::Range& r : early_memory.free_ranges())
         frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
