@@ -14,6 +14,7 @@
 #include "core/port/guest.hpp"
 #include "core/port/io_rights.hpp"
 #include "cpu/guest_access.hpp"
+#include "cpu/guest_words.hpp"
 #include "cpu/instructions.hpp"
 #include "hw/x86/registers.hpp"
 
@@ -165,13 +166,13 @@ bool emulate(ArchVcpu& v, const PrivilegedOp& op) {
 bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
     Frame& f = v.guest;
     // The commonest of all, from every context switch of Linux: rdmsr of the user's GS base.
-    emul::FetchWindow window{};
-    window.valid = static_cast<u8>(fetch(v, window.bytes.data(), emul::max_instruction_length));
-    if (!only_forced && v.kernel_mode != 0 && window.valid >= 2 && window.bytes[0] == 0x0f && window.bytes[1] == 0x32) {
+    if (u64 code[1]; !only_forced && v.kernel_mode != 0 && cpu::read_guest_words(code, f.rip) && (code[0] & 0xffff) == 0x320f) {
         if (!do_rdmsr(v)) return false;
         f.rip += 2;
         return true;
     }
+    emul::FetchWindow window{};
+    window.valid = static_cast<u8>(fetch(v, window.bytes.data(), emul::max_instruction_length));
     emul::AddressContext context;
     context.fs_base = cpu::rdmsr(x86::msr::fs_base);
     context.gs_base = cpu::rdmsr(x86::msr::gs_base);

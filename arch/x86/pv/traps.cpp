@@ -8,7 +8,8 @@
 #include "arch/x86/pv/segments.hpp"
 #include "arch/x86/pv/write_fault.hpp"
 #include "core/domain/domain.hpp"
-#include "cpu/guest_access.hpp"
+#include "core/port/machine.hpp"
+#include "cpu/guest_words.hpp"
 #include "cpu/instructions.hpp"
 #include "hw/x86/registers.hpp"
 
@@ -74,20 +75,17 @@ void debug_trap(ArchVcpu& v) {
 }  // namespace
 
 u32 fetch(ArchVcpu& v, u8* to, u32 bytes) {
-    // Instruction bytes, as many as are readable; bytewise across a page border.
     const u64 rip = v.guest.rip;
-    if (cpu::is_guest_range(rip, bytes)) {
-        cpu::user_access_begin();
-        const bool whole = cpu::read_bytes(to, rip, bytes);
-        cpu::user_access_end();
-        if (whole) return bytes;
-    }
     const u64 to_border = page_size - (rip & page_mask);
-    if (to_border >= bytes || !cpu::is_guest_range(rip, to_border)) return 0;
-    cpu::user_access_begin();
-    const bool part = cpu::read_bytes(to, rip, to_border);
-    cpu::user_access_end();
-    return part ? static_cast<u32>(to_border) : 0;
+    // Mostly 16 bytes lie in one page: two words.
+    if (u64 words[2]; to_border >= sizeof words && bytes <= sizeof words) {
+        if (!cpu::read_guest_words(words, rip)) return 0;
+        __builtin_memcpy(to, words, bytes);
+        return bytes;
+    }
+    // As many as are readable across the border.
+    if (port::copy_from_guest(to, rip, bytes)) return bytes;
+    return to_border < bytes && port::copy_from_guest(to, rip, to_border) ? static_cast<u32>(to_border) : 0;
 }
 
 void handle_exception(ArchVcpu& v, u32 vec, u64 fault_address) {
