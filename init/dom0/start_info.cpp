@@ -26,17 +26,19 @@ std::string_view kernel_arguments(const BootInfo& boot) {
     return text;
 }
 
-bool fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
-    if (!f.present) {
-        // A PC that boots by BIOS shows text.
+void fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
+    if (!f.present || f.text) {
+        // A PC that boots by BIOS shows text; loaders that say so count in characters.
+        constexpr u16 columns = 80;
+        constexpr u16 rows = 25;
         vga.video_type = XEN_VGATYPE_TEXT_MODE_3;
-        vga.u.text_mode_3.font_height = 16;
-        vga.u.text_mode_3.rows = 25;
-        vga.u.text_mode_3.columns = 80;
-        vga.u.text_mode_3.cursor_y = 24;
-        return true;
+        auto& t = vga.u.text_mode_3;
+        t.font_height = 16;
+        t.rows = f.present && f.height != 0 ? static_cast<u16>(f.height) : rows;
+        t.columns = f.present && f.width != 0 ? static_cast<u16>(f.width) : columns;
+        t.cursor_y = static_cast<u16>(t.rows - 1);
+        return;
     }
-    if (f.text) return false;
     vga.video_type = XEN_VGATYPE_VESA_LFB;
     auto& l = vga.u.vesa_lfb;
     l.width = static_cast<u16>(f.width);
@@ -52,7 +54,6 @@ bool fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
     l.green_size = f.green_size;
     l.blue_pos = f.blue_position;
     l.blue_size = f.blue_size;
-    return true;
 }
 
 }  // namespace
@@ -79,10 +80,11 @@ void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, co
         log::warning("dom0: its kernel's command line is cut after {} characters", MAX_GUEST_CMDLINE - 1);
     set_text({reinterpret_cast<char*>(s.cmd_line), MAX_GUEST_CMDLINE}, arguments);
     constexpr u32 vga_offset = align_up(u32{sizeof(start_info_t)}, 8U);
-    if (fill_vga(*reinterpret_cast<dom0_vga_console_info*>(static_cast<u8*>(page) + vga_offset), boot.framebuffer)) {
-        s.console.dom0.info_off = vga_offset;
-        s.console.dom0.info_size = sizeof(dom0_vga_console_info);
-    }
+    // Nothing to show where the firmware is EFI and the loader set no graphics mode.
+    if (boot.efi_system_table != 0 && (!boot.framebuffer.present || boot.framebuffer.text)) return;
+    fill_vga(*reinterpret_cast<dom0_vga_console_info*>(static_cast<u8*>(page) + vga_offset), boot.framebuffer);
+    s.console.dom0.info_off = vga_offset;
+    s.console.dom0.info_size = sizeof(dom0_vga_console_info);
 }
 
 }  // namespace xylem::dom0

@@ -125,8 +125,11 @@ Status call(u64 entry, u64 a, u64 b, u64 c, u64 d, u64 e) {
 }
 
 void reset(Reset how) {
-    if (services.runtime == nullptr || services.runtime->reset_system == 0) return;
+    // A CPU that was stopped inside a call will not give the lock back.
+    if (services.runtime == nullptr || services.runtime->reset_system == 0 || lock.is_locked()) return;
+    log::info("EFI: asking the firmware to restart the machine");
     call(services.runtime->reset_system, static_cast<u64>(how));
+    log::warning("EFI: the firmware did not restart the machine");
 }
 
 }  // namespace xylem::efi

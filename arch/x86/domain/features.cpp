@@ -2,6 +2,7 @@
 #include "arch/x86/domain/features.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 #include "arch/x86/smp/smap_test.hpp"
 #include "base/log.hpp"
@@ -65,6 +66,10 @@ void detect_features(bool use_smep, bool use_smap, bool use_fsgsbase, bool use_x
         f.fpu_bytes = d.c;
     }
     if (f.has_fsgsbase) f.guest_cr4_bits |= cr4::fsgsbase;
+    const std::string_view vendor = f.intel ? "Intel" : f.amd ? "AMD" : "other";
+    log::info("CPU: {}, {} physical address bits, in use:{}{}{}{}{}", vendor, f.physical_bits, f.has_smep ? " SMEP" : "",
+              f.has_smap ? " SMAP" : "", f.has_fsgsbase ? " FSGSBASE" : "", f.has_xsave ? " XSAVE" : "",
+              f.has_invariant_tsc ? " invariant-TSC" : "");
 }
 
 }  // namespace xylem

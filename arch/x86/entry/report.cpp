@@ -138,7 +138,7 @@ void begin(std::string_view reason) {
 }  // namespace
 
 void panic_with(std::string_view reason) {
-    const u64 rbp = reinterpret_cast<u64>(__builtin_frame_address(0));
+    const u64 rbp = *static_cast<const u64*>(__builtin_frame_address(0));  // the caller's
     begin(reason);
     if (hypervisor().started) show_context();
     show_stack(reinterpret_cast<u64>(__builtin_return_address(0)), rbp);
