@@ -30,12 +30,12 @@ class PvMmu : public testing::Test {
     static long error(Errno e) { return to_hypercall_result(e); }
     PageState state(const PvGuest& who, u32 frame) { return find_page(who.frames[frame])->load(); }
     long update(u64 ptr, u64 val, u64 foreign = DOMID_SELF, u32* done = nullptr) {
-        PvGuest& g = running();
+        PvGuest& me = running();
         const mmu_update u{ptr, val};
-        const u64 at = w.put(g, u);
-        w.put(g, u32{77}, 64);
+        const u64 at = w.put(me, u);
+        w.put(me, u32{77}, 64);
         const long r = w.call(__HYPERVISOR_mmu_update, at, 1, at + 64, foreign);
-        if (done != nullptr) *done = static_cast<u32>(g.words(PvGuest::arguments)[8]);
+        if (done != nullptr) *done = static_cast<u32>(me.words(PvGuest::arguments)[8]);
         return r;
     }
     long set_l1(u32 index, u64 entry, u64 command = MMU_NORMAL_PT_UPDATE) {
@@ -257,19 +257,19 @@ TEST_F(PvMmu, stores_to_a_mapped_l1_table_are_emulated_as_updates) {
 
 TEST_F(PvMmu, a_writable_translation_is_gone_before_the_frame_counts_as_a_table) {
     w.run(g, 1, 1);
-    ASSERT_TRUE(store(PvGuest::va(8), 1));  // CPU 1 caches it
+    ASSERT_TRUE(store(PvGuest::va(8), 2));  // CPU 1 caches it
     w.run(g, 0, 0);
     EXPECT_EQ(va_mapping(8, 0), 0);  // nobody asks for a flush
     EXPECT_EQ(ext(MMUEXT_PIN_L1_TABLE, g.frames[8].raw), 0);
     EXPECT_EQ(check_tlbs(), "");
     machine.cpu = CpuId(1);
-    EXPECT_FALSE(store(PvGuest::va(8), 1));
+    EXPECT_FALSE(store(PvGuest::va(8), 2));
     machine.cpu = CpuId(0);
 }
 
 TEST_F(PvMmu, a_forgotten_flush_is_seen_by_the_oracle) {
     w.run(g, 1, 1);
-    ASSERT_TRUE(store(PvGuest::va(8), 1));
+    ASSERT_TRUE(store(PvGuest::va(8), 2));
     w.run(g, 0, 0);
     EXPECT_EQ(va_mapping(8, 0), 0);
     find_page(g.frames[8])->set_tlb_stamp(0);  // as if nobody had written down when
@@ -281,7 +281,7 @@ TEST_F(PvMmu, a_forgotten_flush_is_seen_by_the_oracle) {
 }
 
 TEST_F(PvMmu, a_freed_frame_reaches_its_next_owner_clean) {
-    ASSERT_TRUE(store(PvGuest::va(8), 1));
+    ASSERT_TRUE(store(PvGuest::va(8), 2));
     EXPECT_EQ(va_mapping(8, 0), 0);
     ASSERT_TRUE(release_domain_page(*g.domain, *find_page(g.frames[8])));
     const Mfn again = *allocate_domain_pages(*dom0.domain, 0);
