@@ -139,7 +139,31 @@ void run_at_once(std::vector<std::function<void()>> tasks, const std::function<u
     for (u32 i = 0; i < machine.cpus; ++i) take_interrupts(CpuId(i));
 }
 
+namespace {
+u32 entry_rarity = 0;
+u64 entry_seed = 1;
+}  // namespace
+
+void interleave_at_function_entries(u32 rarity, u64 seed) {
+    entry_rarity = rarity;
+    entry_seed = seed | 1;
+}
+
 }  // namespace host
+
+extern "C" {
+void __cyg_profile_func_enter(void*, void*);
+void __cyg_profile_func_exit(void*, void*);
+void __cyg_profile_func_enter(void*, void*) {
+    if (!host::at_once || host::entry_rarity == 0) return;
+    u64& x = host::entry_seed;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    if (x % host::entry_rarity == 0) host::interleave();
+}
+void __cyg_profile_func_exit(void*, void*) {}
+}
 
 namespace cpu {
 

@@ -32,4 +32,8 @@ PerCpu& per_cpu(CpuId cpu);
 // function entries of instrumented code) `choose(n)` says which of the n CPUs that can go on does.
 void run_at_once(std::vector<std::function<void()>> tasks, const std::function<u32(u32)>& choose);
 
+// While tasks run at once: other CPUs also act at entries of functions in code built with -finstrument-functions (the page
+// state's operations among them), at about one in `rarity`; 0 switches that off.
+void interleave_at_function_entries(u32 rarity, u64 seed);
+
 }  // namespace xylem::host

@@ -19,7 +19,7 @@ void* map(u64 bytes) {
 
 }  // namespace
 
-void start_memory() {
+void start_memory(u64 machine_frames) {
     if (layout::host_ram != nullptr) return;
     layout::host_ram = static_cast<u8*>(map(machine_frames * page_size));
     // There is nothing in the direct map where there is no RAM: whoever looks has not checked.

@@ -40,6 +40,8 @@ struct PageState {
     constexpr u64 type_uses() const { return (raw >> count_bits) & count_mask; }
     constexpr PageType type() const { return static_cast<PageType>((raw & type_mask) >> type_shift); }
     constexpr bool has(u64 bit) const { return (raw & bit) != 0; }
+    // io_bit of a frame that may be free: there the bit is part of the order.
+    constexpr bool is_device() const { return (raw & (io_bit | free_bit)) == io_bit; }
     constexpr PageState with_type(PageType t) const { return {(raw & ~type_mask) | (u64{static_cast<u8>(t)} << type_shift)}; }
     constexpr PageState with(u64 bits) const { return {raw | bits}; }
     constexpr PageState without(u64 bits) const { return {raw & ~bits}; }

@@ -90,6 +90,8 @@ void put_type_use(PageInfo& page) {
 }
 
 bool get_writable(PageInfo& page, DomId owner) {
+    // Not even for a moment the use of a stranger's frame: it would make the stranger's own pins fail.
+    if (page.owner() != owner) return false;
     // Reference and use in one step where the frame is writable memory already (or never was anything else).
     PageState s = page.load();
     for (;;) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <map>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/types.hpp"
@@ -12,7 +12,7 @@ namespace xylem::host {
 
 // Something a CPU was told, in order, for tests that care.
 struct Event {
-    std::string what;  // the instruction
+    std::string_view what;  // the instruction
     u64 operand = 0;
     bool operator==(const Event&) const = default;
 };

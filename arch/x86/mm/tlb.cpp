@@ -25,8 +25,12 @@ struct Request {
 };
 constinit Request request;
 
-void note_flush(PerCpu& cpu) {
-    cpu.last_tlb_flush.store(flush_clock.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
+// Loads CR3 and notes when. The time is taken before the flush: an entry that is removed while we are between the two gets a
+// stamp that is not older, and the CPU counts as stale. Taken afterwards, it would count as clean with what it cached since.
+void flush_and_note(PerCpu& cpu, u64 cr3) {
+    const u32 time = flush_clock.fetch_add(1, std::memory_order_acq_rel) + 1;
+    cpu::write_cr3(cr3);
+    cpu.last_tlb_flush.store(time, std::memory_order_release);
 }
 
 bool anyone_waits() {
@@ -57,13 +61,11 @@ void ask_others(const sched::CpuMask& cpus, bool one_page, u64 va) {
 
 void load_root(ArchVcpu& v, u64 root) {
     v.loaded_root = root;
-    cpu::write_cr3(root);
-    note_flush(*v.cpu);
+    flush_and_note(*v.cpu, root);
 }
 
 void flush_tlb_local() {
-    cpu::write_cr3(cpu::read_cr3());
-    note_flush(*current_arch().cpu);
+    flush_and_note(*current_arch().cpu, cpu::read_cr3());
 }
 
 void flush_page_local(u64 va) {

@@ -15,7 +15,7 @@ TableUse TableUse::take(PageInfo& page, DomId owner) {
     PageState s = page.load();
     do {
         if (s.type_uses() == 0 || !is_page_table(s.type()) || !s.has(PageState::validated_bit) || page.owner() != owner ||
-            s.type_uses() >= PageState::max_count || s.has(PageState::free_bit))
+            s.type_uses() >= PageState::max_count || s.references() >= PageState::max_count || s.has(PageState::free_bit))
             return {};
     } while (!page.swap(s, s.plus(PageState::one_type_use + PageState::one_reference)));
     TableUse use;
@@ -55,11 +55,12 @@ Result<> replace_entry(Domain& mapper, DomId owner, unsigned level, u64* slot, u
     auto e = atomic_entry(slot);
     u64 old = e.load(std::memory_order_relaxed);
     if (is_harmless_change(level, old, entry)) {
-        entry |= bits::user;
+        entry = (entry | bits::user) & ~bits::global;
         u64 wanted = entry;
         constexpr u64 kept = bits::accessed | bits::dirty;
         do {
-            if (!is_harmless_change(level, old, entry)) return replace_entry(mapper, owner, level, slot, entry, ad);
+            if (!is_harmless_change(level, old, entry)) [[unlikely]]
+                return replace_entry(mapper, owner, level, slot, entry, ad);
             wanted = ad == AccessedDirty::preserve ? entry | (old & kept) : entry;
         } while (!e.compare_exchange_weak(old, wanted));
         return {};

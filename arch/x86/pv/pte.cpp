@@ -33,9 +33,10 @@ Result<> acquire_device_l1(Domain& mapper, u64& entry) {
 Result<> acquire_l1(Domain& mapper, DomId owner, u64& entry) {
     if (!is_present(entry)) return {};
     if ((entry & ~l1_allowed) != 0) return fail(XEN_EINVAL);
-    entry |= bits::user;  // the guest kernel runs at ring 3
+    // The guest kernel runs at ring 3; and what is global would outlive the flushes that types and owners depend on.
+    entry = (entry | bits::user) & ~bits::global;
     PageInfo* page = find_page(frame_of(entry));
-    if (page == nullptr || page->load().has(PageState::io_bit)) [[unlikely]]
+    if (page == nullptr || page->load().is_device()) [[unlikely]]
         return acquire_device_l1(mapper, entry);
     if ((entry & bits::cache) != 0 && !port::may_choose_caching(mapper)) [[unlikely]]
         return fail(XEN_EINVAL);

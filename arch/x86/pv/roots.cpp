@@ -24,6 +24,12 @@ void put_root(u64 root) {
     put_reference(page);
 }
 
+// A table that another vCPU takes apart meanwhile may be anything by now, and its "entries" any number: only RAM may be read.
+bool is_memory(Mfn mfn) {
+    const PageInfo* page = find_page(mfn);
+    return page != nullptr && !page->load().is_device();
+}
+
 }  // namespace
 
 Result<> set_kernel_root(ArchVcpu& v, Mfn mfn) {
@@ -55,16 +61,17 @@ void drop_roots(ArchVcpu& v) {
 
 L1Slot find_l1(u64 root, u64 va) {
     if (!layout::is_canonical(va) || layout::in_hypervisor(va) || root == 0) return {};
-    const u64 limit = layout::frame_count();
     u64 entry = root | bits::present;
     for (unsigned level = 4; level > 1; --level) {
         const Mfn table = frame_of(entry);
-        if (table.raw >= limit) return {};
+        if (!is_memory(table)) [[unlikely]]
+            return {};
         entry = table_of(table)[index_of(va, level)];
         if (!is_present(entry) || (entry & bits::large_or_pat) != 0) return {};
     }
     const Mfn l1 = frame_of(entry);
-    if (l1.raw >= limit) return {};
+    if (!is_memory(l1)) [[unlikely]]
+        return {};
     return {find_page(l1), &table_of(l1)[index_of(va, 1)]};
 }
 

@@ -95,10 +95,16 @@ Result<> set_vcpu_context(Vcpu& vcpu, const vcpu_guest_context& c) {
     drop_roots(v);
     v.kernel_root = maddr_of(root).raw;
     if (const Mfn user(c.ctrlreg[1] >> page_shift); user.raw != 0) (void)set_user_root(v, user);
+    // A vCPU in user mode runs on its user root: without one it would run on nothing.
+    const bool in_kernel = (c.flags & VGCF_in_kernel) != 0 || (c.user_regs.cs & 3) != 3;
+    if (!in_kernel && v.user_root == 0) {
+        drop_roots(v);
+        return fail(XEN_EINVAL);
+    }
 
     set_registers(v, c.user_regs);
     set_fpu(v, c);
-    v.kernel_mode = (c.flags & VGCF_in_kernel) != 0 || (c.user_regs.cs & 3) != 3 ? 1 : 0;
+    v.kernel_mode = in_kernel ? 1 : 0;
     for (unsigned i = 0; i < 256; ++i) v.traps[c.trap_ctxt[i].vector] = {};
     for (const trap_info& t : c.trap_ctxt)
         if (t.address != 0) v.traps[t.vector] = {t.address, static_cast<u16>(t.cs | 3), t.flags};
