@@ -135,7 +135,8 @@ void steer_clock(void*) {
 void report_own_memory(const Domain& dom0) {
     u64 ram = 0;
     for (const MemoryRange& r : the_hypervisor.boot.memory())
-        if (r.kind == MemoryKind::ram && r.start >= mib) ram += (align_down(r.end(), page_size) - align_up(r.start, page_size)) >> page_shift;
+        if (r.kind == MemoryKind::ram && r.start >= mib)
+            ram += (align_down(r.end(), page_size) - align_up(r.start, page_size)) >> page_shift;
     const u64 own = ram - frames().free_frames() - dom0.total_pages.load();
     log::info("memory: {} MiB, {} MiB dom0's, {} MiB free, {} KiB the hypervisor's own", ram >> 8, dom0.total_pages.load() >> 8,
               frames().free_frames() >> 8, own << 2);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "pv.hpp"
+#include "arch/host/pv.hpp"
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "arch/host/memory.hpp"
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/context.hpp"
 #include "arch/x86/mm/tlb.hpp"
@@ -18,7 +19,6 @@
 #include "core/grant/table.hpp"
 #include "core/irq/pirq_table.hpp"
 #include "core/sched/scheduler.hpp"
-#include "memory.hpp"
 
 namespace xylem::host {
 namespace {

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "arch/host/cpus.hpp"
+#include "arch/host/mmu.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/domain/create.hpp"
-#include "cpus.hpp"
-#include "mmu.hpp"
 
 namespace xylem::host {
 

@@ -250,11 +250,11 @@ system_call:
     andl $~(RFLAGS_INTERRUPTS | RFLAGS_IOPL), %r11d
     movq AT(TOP_VCPU), %rax
     movq VCPU_INFO(%rax), %rax
-    movl $GUEST_CS64, %ecx
     cmpb $0, 1(%rax)
+    movl $GUEST_CS64, %eax
     jne  2f
     orl  $RFLAGS_INTERRUPTS, %r11d
-1:  GUEST bad_kernel_stack, movq %rcx, -32(%rdx)
+1:  GUEST bad_kernel_stack, movq %rax, -32(%rdx)
     GUEST bad_kernel_stack, movq %r11, -24(%rdx)
     CLEAR_AC
     cmpb $0, AT(TOP_SYSCALL_MASKS)
@@ -268,14 +268,18 @@ system_call:
     movq AT(FRAME_RDX), %rdx
     movq AT(FRAME_RSP), %rsp
     sysretq
-2:  btsq $32, %rcx
+2:  btsq $32, %rax
     jmp  1b
-3:  movb $1, 1(%rax)
+3:  movq AT(TOP_VCPU), %rax
+    movq VCPU_INFO(%rax), %rax
+    movb $1, 1(%rax)
     jmp  4b
 
-/* No handler, or a stack that cannot be one: C++ decides what becomes of the guest. rcx and r11 may be lost: the guest is, too. */
+/* No handler, or a stack that cannot be one: back to user mode, and C++ does it all again and decides what becomes of the guest. */
 bad_kernel_stack:
     CLEAR_AC
+    movb $0, AT(TOP_KERNEL_MODE)
+    swapgs
 system_call_by_frame:
     movq AT(FRAME_RDX), %rdx
     movq AT(FRAME_RAX), %rax
@@ -286,7 +290,7 @@ system_call_by_frame:
     movl $FRAME_BY_SYSCALL, 4(%rsp)
     PUSH_REGISTERS
     movq %rsp, %rdi
-    call pv_system_call_failed
+    call pv_syscall_from_user
     jmp  exit_to_guest
 
 /* iret, the guest kernel's hypercall: all registers but rax, rcx and r11 stay as they are. Where anything is out of the ordinary

@@ -188,12 +188,15 @@ long hypercall_iret(u64, u64, u64, u64, u64, u64) {
     return static_cast<long>(rax);
 }
 
-// Entry code could not write the guest kernel's frame for a system call. Kernel mode is on where the stack is the reason.
-extern "C" void pv_system_call_failed(Frame* frame) {
+// What entry code does in a few instructions, in full: it comes here where there is no handler or the kernel's stack is bad.
+extern "C" void pv_syscall_from_user(Frame* frame) {
     ArchVcpu& v = *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME);
-    if (v.syscall.address != 0) return crash_domain(v.vcpu->domain, "a system call, and its kernel stack cannot take the frame");
-    frame->rip -= 2;  // the syscall instruction itself is undefined to this guest
-    inject(v, x86::vector::invalid_opcode);
+    if (v.syscall.address == 0) [[unlikely]] {
+        frame->rip -= 2;  // the syscall instruction itself is undefined to this guest
+        return inject(v, x86::vector::invalid_opcode);
+    }
+    enter(v, {v.syscall.address, false, 0, v.syscall.mask_events});
+    frame->rflags &= ~x86::rflags::df;
 }
 
 }  // namespace xylem::pv

@@ -89,7 +89,8 @@ Result<> write_msr(ArchVcpu& v, u32 msr, u64 value) {
             return {};
         case x86::msr::efer: return value == *read_msr(v, msr) ? Result<>{} : fail(XEN_EPERM);
         case x86::msr::tsc_aux: return value <= ~u32{0} && features().has_rdtscp ? Result<>{} : fail(XEN_EPERM);
-        case x86::msr::mcg_status: return {};
+        case x86::msr::mcg_status:
+        case x86::msr::microcode_rev: return {};  // kernels clear it before they read it
         default: break;
     }
     // Chipset and errata registers that kernels write on AMD: the hypervisor keeps its own settings.
