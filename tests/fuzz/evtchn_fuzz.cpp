@@ -131,7 +131,7 @@ void make(test::World& world, Guest& g, u16 id) {
     d.vcpus[1] = world.vcpus.back().get();
     d.max_vcpus = 2;
     for (u32 i = 0; i < 2; ++i) d.vcpus[i]->info = &d.shared->vcpu_info[i];
-    if (!evtchn::create_table(d, evtchn::fifo_ports) || !irq::create_table(d, 32) || !xylem::add_domain(d)) broken("no memory");
+    if (!evtchn::create_table(d, evtchn::fifo_ports) || !irq::create_table(d, 32)) broken("no memory");
     (void)irq::set_irq_permission(d, Gsi(17), true);
     for (Mfn& page : g.pages) page = world.page(d);
     g.domain = &d;
