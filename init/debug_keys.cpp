@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "init/debug_keys.hpp"
 
+#include "arch/x86/pv/page_check.hpp"
 #include "base/log.hpp"
 #include "base/panic.hpp"
 #include "core/console/console.hpp"
@@ -64,6 +65,19 @@ void dump_timers(char) {
     LogSink out;
     timers_dump(out);
 }
+// All vCPUs stand still while the frames are counted.
+void check_pages(char) {
+    for_each_domain([](Domain& d) {
+        for (u32 i = 0; i < d.max_vcpus; ++i)
+            if (d.vcpus[i] != &port::current()) sched::pause_and_wait(*d.vcpus[i]);
+    });
+    LogSink out;
+    pv::page_check(out);
+    for_each_domain([](Domain& d) {
+        for (u32 i = 0; i < d.max_vcpus; ++i)
+            if (d.vcpus[i] != &port::current()) sched::unpause(*d.vcpus[i]);
+    });
+}
 void dump_events(char) {
     LogSink out;
     for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
@@ -84,18 +98,29 @@ constexpr console::KeyHandler handlers[] = {
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
     {'C', "crash: print a report and stop or reboot", false, crash, true},
+    {'P', "check the counts of all page frames", false, check_pages},
     {'R', "reboot the machine", false, reboot, true},
 };
 constexpr std::span<const console::KeyHandler> groups[] = {handlers};
 
 constinit console::KeyTable keys;
-constinit Timer key_timer{};
+constinit std::atomic<bool> keys_wait{false};
+
+// Keys that take long run where a vCPU is about to enter its guest: it holds nothing, and may itself be paused for.
+void run_soon() {
+    keys_wait.store(true);
+    port::cpu_work(CpuId(0)).flags.fetch_or(CpuWork::reschedule);
+    port::send_event_check(CpuId(0));
+}
 
 }  // namespace
 
+void run_waiting_keys() {
+    if (keys_wait.load(std::memory_order_relaxed) && keys_wait.exchange(false)) keys.run_pending();
+}
+
 void start_debug_keys() {
-    key_timer.handler = [](void*) { keys.run_pending(); };
-    keys.start(groups, [] { timer_set(key_timer, port::now()); });
+    keys.start(groups, run_soon);
     console::the_console().set_keys(&keys);
 }
 

@@ -6,4 +6,7 @@ namespace xylem {
 // Gives the console its debug keys.
 void start_debug_keys();
 
+// On a vCPU's way to its guest: runs what was typed, if anything. Interrupts on.
+void run_waiting_keys();
+
 }  // namespace xylem

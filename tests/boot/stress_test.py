@@ -10,7 +10,7 @@ must 'stress-ng' stress-ng --timeout {seconds}s --metrics-brief --verify \\
 answer oops $(dmesg | grep -c -e 'BUG:' -e 'Oops' -e 'Call Trace' -e 'soft lockup' -e 'rcu.*stall')
 """
 CHECK = """
-must 'debug key' xl debug-keys G
+must 'debug key' xl debug-keys P
 sleep 3
 xl dmesg | grep 'page check' | tail -1
 answer check $(xl dmesg | grep 'page check' | tail -1)

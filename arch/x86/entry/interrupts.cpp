@@ -15,6 +15,7 @@
 #include "cpu/instructions.hpp"
 #include "cpu/irqflags.hpp"
 #include "hw/x86/registers.hpp"
+#include "init/debug_keys.hpp"
 
 extern "C" {
 struct Fixup {
@@ -118,7 +119,12 @@ void handle_own_debug_trap(Frame* frame) {
 void exit_work(Frame* frame) {
     ArchVcpu& v = vcpu_of(frame);
     Vcpu& vcpu = *v.vcpu;
-    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::preempt_if_needed();
+    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) {
+        sched::preempt_if_needed();
+        cpu::irq_enable();
+        run_waiting_keys();
+        cpu::irq_disable();
+    }
     const u32 pending = vcpu.pending_work.load(std::memory_order_relaxed);
     if (pending != 0) {
         if ((pending & work::update_runstate) != 0) {
