@@ -10,7 +10,7 @@
 #include "arch/x86/pv/segments.hpp"
 #include "arch/x86/pv/traps.hpp"
 
-extern "C" void pv_system_call_failed(xylem::Frame* frame);
+extern "C" void pv_syscall_from_user(xylem::Frame* frame);
 
 namespace xylem::host {
 namespace {
@@ -106,11 +106,20 @@ TEST_F(PvCpu, entering_from_user_mode_switches_stack_root_and_gs) {
     EXPECT_EQ(stack(8)[4], 0xe033u);
 }
 
+TEST_F(PvCpu, a_system_call_clears_the_direction_flag) {
+    give_user_root();
+    enter_user_mode(v);
+    pv_syscall_from_user(&v.guest);
+    EXPECT_EQ(v.guest.rip, 0x6000u);
+    EXPECT_EQ(v.guest.rflags & 0x400, 0u);
+    EXPECT_EQ(stack(7)[4] & 0x400, 0x400u);
+}
+
 TEST_F(PvCpu, a_system_call_nobody_registered_is_undefined) {
     give_user_root();
     enter_user_mode(v);
     v.syscall = {};
-    pv_system_call_failed(&v.guest);
+    pv_syscall_from_user(&v.guest);
     EXPECT_EQ(v.guest.rip, 0x7006u);
     EXPECT_EQ(stack(7)[2], 0x1111u - 2);
 }
