@@ -45,7 +45,7 @@ struct alignas(16) ArchVcpu {
 
     // --- other entry points
     // ------------------------------------------------------------------------------------------------------
-    Callback event, failsafe, syscall32, sysenter;
+    Callback event, failsafe, syscall32;
     u64 kernel_ss = 0;
     Trap* traps = nullptr;  // 256 of them
 

@@ -219,6 +219,20 @@ hypercall_return:
 1:  movq $-38, %rax                     /* ENOSYS */
     jmp  hypercall_return
 
+/* syscall of 32-bit code (AMD only; Intel's CPUs refuse it): the general way. */
+    .balign 16
+    .globl syscall32_entry
+syscall32_entry:
+    pushq %r11
+    pushq $GUEST_CS32
+    pushq %rcx
+    pushq $0
+    movl $FRAME_BY_SYSCALL, 4(%rsp)
+    PUSH_REGISTERS
+    movq %rsp, %rdi
+    call pv_syscall32
+    jmp  exit_to_guest
+
 /* A guest program's system call becomes the guest kernel's: its frame goes straight to the kernel's stack. Nothing else needs a
    look: whoever makes work for this CPU also interrupts it, and interrupts are off until sysret. */
     .balign 16

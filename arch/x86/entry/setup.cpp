@@ -18,6 +18,7 @@ extern "C" void debug_stub();
 extern "C" void double_fault_stub();
 extern "C" void machine_check_stub();
 extern "C" void syscall_entry();
+extern "C" void syscall32_entry();
 extern "C" char boot_gdt[];
 
 namespace xylem {
@@ -73,13 +74,15 @@ void put32(u8*& p, u32 v) {
 }
 
 // mov %rsp, guest_rsp(%rip); mov entry_stack(%rip), %rsp; push $GUEST_DS; push guest_rsp(%rip); jmp syscall_entry
-void write_stub(PerCpu& cpu) {
-    const u64 va = stub_code_va + cpu.id.raw * stub_bytes;
+// `index`: one stub for 64-bit code, one for 32-bit code.
+void write_stub(PerCpu& cpu, unsigned index, void (*target)()) {
+    const u64 offset = (2 * cpu.id.raw + index) * stub_bytes;
+    const u64 va = stub_code_va + offset;
     const StubData* data = stub_data + cpu.id.raw;
     const u64 rsp_slot = reinterpret_cast<u64>(&data->guest_rsp);
     const u64 stack_slot = reinterpret_cast<u64>(&data->entry_stack);
-    u8* p = stub_code + cpu.id.raw * stub_bytes;
-    const auto here = [&] { return va + static_cast<u64>(p - (stub_code + cpu.id.raw * stub_bytes)); };
+    u8* p = stub_code + offset;
+    const auto here = [&] { return va + static_cast<u64>(p - (stub_code + offset)); };
     const auto emit = [&](std::initializer_list<u8> bytes) {
         for (u8 b : bytes) *p++ = b;
     };
@@ -96,20 +99,20 @@ void write_stub(PerCpu& cpu) {
     put32(p, relative(rsp_slot, at, 6));
     at = here();
     emit({0xe9});
-    put32(p, relative(reinterpret_cast<u64>(&syscall_entry), at, 5));
+    put32(p, relative(reinterpret_cast<u64>(target), at, 5));
 }
 
 void make_stub_pages() {
-    // Two neighbouring windows: executable code, then data. CPUs share the pages; a StubData is as long as a stub.
-    constexpr u64 bytes = max_cpus * stub_bytes;
-    static_assert(sizeof(StubData) == stub_bytes);
-    stub_code = static_cast<u8*>(heap_allocate(bytes));
-    auto* data = static_cast<u8*>(heap_allocate(bytes));
+    // Two neighbouring windows: executable code, then data. All CPUs share the pages.
+    constexpr u64 code_bytes = 2 * max_cpus * stub_bytes;
+    constexpr u64 data_bytes = max_cpus * sizeof(StubData);
+    stub_code = static_cast<u8*>(heap_allocate(code_bytes));
+    auto* data = static_cast<u8*>(heap_allocate(data_bytes));
     if (stub_code == nullptr || data == nullptr) panic("not enough memory for system-call entry");
     stub_code_va = layout::image_start + 32 * mib;
-    const u64 data_va = stub_code_va + bytes;
-    if (!map_range(stub_code_va, layout::maddr_of_direct(stub_code), bytes, pte::code) ||
-        !map_range(data_va, layout::maddr_of_direct(data), bytes, pte::read_write))
+    const u64 data_va = stub_code_va + code_bytes;
+    if (!map_range(stub_code_va, layout::maddr_of_direct(stub_code), code_bytes, pte::code) ||
+        !map_range(data_va, layout::maddr_of_direct(data), data_bytes, pte::read_write))
         panic("not enough memory for system-call entry");
     stub_data = reinterpret_cast<StubData*>(data_va);
 }
@@ -163,7 +166,8 @@ void prepare_cpu(PerCpu& cpu) {
     cpu.gdt_page_mfn = mfn_of(layout::maddr_of_direct(cpu.gdt_page)).raw;
     set_descriptors(cpu);
     for (unsigned i = 0; i < 4; ++i) cpu.tss.ist[i] = ist_stack(cpu);
-    write_stub(cpu);
+    write_stub(cpu, 0, syscall_entry);
+    write_stub(cpu, 1, syscall32_entry);
 }
 
 void set_entry_stack(PerCpu& cpu, ArchVcpu& on_top) {
@@ -190,9 +194,9 @@ void load_cpu(PerCpu& cpu) {
     cpu::wrmsr(x86::msr::pat, x86::pat_value);
     cpu::wrmsr(x86::msr::efer, cpu::rdmsr(x86::msr::efer) | x86::efer::sce | x86::efer::nxe);
     cpu::wrmsr(x86::msr::star, (u64{GUEST_CS32} << 48) | (u64{HYPERVISOR_CS} << 32));
-    const u64 entry = stub_code_va + cpu.id.raw * stub_bytes;
+    const u64 entry = stub_code_va + 2 * cpu.id.raw * stub_bytes;
     cpu::wrmsr(x86::msr::lstar, entry);
-    cpu::wrmsr(x86::msr::cstar, entry);
+    cpu::wrmsr(x86::msr::cstar, entry + stub_bytes);
     cpu::wrmsr(x86::msr::fmask, x86::rflags::interrupts | x86::rflags::tf | x86::rflags::df | x86::rflags::nt | x86::rflags::ac |
                                     x86::rflags::iopl | x86::rflags::vm | x86::rflags::rf);
     if (features().has_xsave) cpu::xsetbv(0, features().xcr0);

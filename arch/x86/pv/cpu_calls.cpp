@@ -84,7 +84,6 @@ Callback* callback_of(ArchVcpu& v, u32 type) {
         case CALLBACKTYPE_failsafe: return &v.failsafe;
         case CALLBACKTYPE_syscall: return &v.syscall;
         case CALLBACKTYPE_syscall32: return &v.syscall32;
-        case CALLBACKTYPE_sysenter: return &v.sysenter;
         default: return nullptr;
     }
 }

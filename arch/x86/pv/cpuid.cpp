@@ -17,7 +17,7 @@ constexpr u32 bit(unsigned n) {
 
 // Leaf 1: MONITOR, VMX, SMX, speed step, thermal monitor 2, PDCM, PCID, DCA, x2APIC, TSC deadline are not for PV guests.
 constexpr u32 hidden_1c = bit(2) | bit(3) | bit(5) | bit(6) | bit(7) | bit(8) | bit(15) | bit(17) | bit(18) | bit(21) | bit(24);
-// VME, PSE, SEP (set back on Intel), MTRR (dom0's kernel only), PGE, PSE36, PSN, DS, ACPI, self snoop, HT, TM, PBE.
+// VME, PSE, SEP (32-bit programs use int 0x80), MTRR (dom0's kernel only), PGE, PSE36, PSN, DS, ACPI, self snoop, HT, TM, PBE.
 constexpr u32 hidden_1d =
     bit(1) | bit(3) | bit(11) | bit(13) | bit(17) | bit(18) | bit(21) | bit(22) | bit(27) | bit(28) | bit(29) | bit(31);
 // Leaf 7: what is left: FSGSBASE BMI1 AVX2 BMI2 ERMS AVX512F/DQ RDSEED ADX IFMA CLFLUSHOPT CLWB CD SHA BW VL.
@@ -70,7 +70,6 @@ cpu::CpuidRegs guest_cpuid(const ArchVcpu& v, u32 leaf, u32 subleaf, bool forced
             r.b = (r.b & 0xffff) | (v.vcpu->id.raw << 25);  // initial APIC id: twice the vCPU number
             r.c = (r.c & ~hidden_1c) | bit(31);
             r.d &= ~hidden_1d;
-            if (host.intel) r.d |= bit(11);
             if (!host.has_xsave) r.c &= ~(bit(26) | bit(27) | bit(28) | bit(12) | bit(29));
             const bool osxsave = forced ? host.has_xsave : (v.cr4 & x86::cr4::osxsave) != 0;
             r.c = osxsave ? r.c | bit(27) : r.c & ~bit(27);

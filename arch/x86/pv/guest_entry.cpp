@@ -188,15 +188,35 @@ long hypercall_iret(u64, u64, u64, u64, u64, u64) {
     return static_cast<long>(rax);
 }
 
-// What entry code does in a few instructions, in full: it comes here where there is no handler or the kernel's stack is bad.
-extern "C" void pv_syscall_from_user(Frame* frame) {
-    ArchVcpu& v = *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME);
-    if (v.syscall.address == 0) [[unlikely]] {
-        frame->rip -= 2;  // the syscall instruction itself is undefined to this guest
+namespace {
+
+// A `syscall` that goes to `callback` of the guest kernel. Where it registered none, or already runs, the instruction is
+// undefined.
+void deliver_system_call(ArchVcpu& v, const Callback& callback) {
+    if (callback.address == 0 || v.kernel_mode != 0) [[unlikely]] {
+        v.guest.rip -= 2;
+        v.guest.entry_vector = 0;
         return inject(v, x86::vector::invalid_opcode);
     }
-    enter(v, {v.syscall.address, false, 0, v.syscall.mask_events});
-    frame->rflags &= ~x86::rflags::df;
+    enter(v, {callback.address, false, 0, callback.mask_events});
+    v.guest.rflags &= ~x86::rflags::df;
+}
+
+ArchVcpu& vcpu_of(Frame* frame) {
+    return *reinterpret_cast<ArchVcpu*>(reinterpret_cast<u8*>(frame) + ARCH_FROM_FRAME);
+}
+
+}  // namespace
+
+// What entry code does in a few instructions, in full: it comes here where there is no handler or the kernel's stack is bad.
+extern "C" void pv_syscall_from_user(Frame* frame) {
+    ArchVcpu& v = vcpu_of(frame);
+    deliver_system_call(v, v.syscall);
+}
+
+extern "C" void pv_syscall32(Frame* frame) {
+    ArchVcpu& v = vcpu_of(frame);
+    deliver_system_call(v, v.syscall32);
 }
 
 }  // namespace xylem::pv

@@ -21,6 +21,9 @@ TableUse TableUse::take(PageInfo& page, DomId owner) {
     TableUse use;
     use.page_ = &page;
     use.level_ = static_cast<unsigned>(s.type());
+    // Between the look at the owner and the swap the frame may have changed hands; now it cannot any more.
+    if (page.owner() != owner) [[unlikely]]
+        use.reset();
     return use;
 }
 

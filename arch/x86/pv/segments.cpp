@@ -39,7 +39,8 @@ void put_descriptor_frame(u64 mfn) {
 Result<> take_descriptor_frame(Domain& d, Mfn mfn) {
     PageInfo* page = find_page(mfn);
     if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
-    if (!get_type_use(*page, PageType::segment_descriptors)) {
+    // Not the read-only frames we share with the domain, which are typed so for ever.
+    if (!page->load().has(PageState::owned_bit) || !get_type_use(*page, PageType::segment_descriptors)) {
         put_reference(*page);
         return fail(XEN_EINVAL);
     }
@@ -184,7 +185,7 @@ long hypercall_update_descriptor(u64 maddr, u64 descriptor, u64, u64, u64, u64) 
     // Descriptor page or plain memory; either way it must stay what it is while we write.
     if (get_reference(*page, d.id)) {
         PageState s = page->load();
-        if (s.type_uses() != 0 && s.type() == PageType::segment_descriptors) {
+        if (s.type_uses() != 0 && s.type() == PageType::segment_descriptors && s.has(PageState::owned_bit)) {
             const Result<> use = get_type_use(*page, PageType::segment_descriptors);
             if (use) {
                 slot.store(descriptor);
