@@ -7,8 +7,8 @@
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/irqchip/vectors.hpp"
-#include "base/sync/spinlock.hpp"
 #include "core/port/machine.hpp"
+#include "cpu/irqflags.hpp"
 
 namespace xylem {
 namespace {
@@ -18,7 +18,7 @@ constinit std::atomic<u32> flush_clock{1};
 
 // One request at a time; every CPU asked clears its bit when it has flushed.
 struct Request {
-    Spinlock lock;
+    std::atomic<bool> busy{false};
     std::atomic<u64> waiting[sched::CpuMask::capacity / 64]{};
     u64 va = 0;
     bool one_page = false;
@@ -39,14 +39,31 @@ bool anyone_waits() {
     return false;
 }
 
-// Asks the other CPUs of the mask and waits. Interrupts must be on: another CPU may be asking us.
+// Does what was asked of this CPU, if anything. Also from waiting loops, so that two CPUs that ask each other with interrupts
+// off do not wait for ever.
+void serve_request() {
+    PerCpu& cpu = *current_arch().cpu;
+    auto& word = request.waiting[cpu.id.raw / 64];
+    const u64 bit = u64{1} << (cpu.id.raw % 64);
+    if ((word.load(std::memory_order_acquire) & bit) == 0) return;
+    if (request.one_page) {
+        flush_page_local(request.va);
+    } else {
+        flush_tlb_local();
+    }
+    word.fetch_and(~bit, std::memory_order_release);
+}
+
+// Asks the other CPUs of the mask and waits.
 void ask_others(const sched::CpuMask& cpus, bool one_page, u64 va) {
     const u32 self = current_arch().cpu->id.raw;
     bool any = false;
     for (u32 i = 0; i < port::online_cpus(); ++i) any = any || (i != self && cpus.has(CpuId(i)));
     if (!any) return;
-    // While another CPU holds the request it may wait for us: spin with interrupts on, which take its IPI.
-    Guard g(request.lock);
+    while (request.busy.exchange(true, std::memory_order_acquire)) {
+        serve_request();
+        cpu::relax();
+    }
     request.va = va;
     request.one_page = one_page;
     for (u32 i = 0; i < port::online_cpus(); ++i)
@@ -55,6 +72,7 @@ void ask_others(const sched::CpuMask& cpus, bool one_page, u64 va) {
         if (i != self && cpus.has(CpuId(i)))
             irqchip::local_apic.send(cpu_by_id(CpuId(i))->apic_id, irqchip::ipi_tlb_flush_vector);
     while (anyone_waits()) cpu::relax();
+    request.busy.store(false, std::memory_order_release);
 }
 
 }  // namespace
@@ -83,13 +101,7 @@ void flush_page_on(const sched::CpuMask& cpus, u64 va) {
 }
 
 void on_tlb_flush_ipi() {
-    PerCpu& cpu = *current_arch().cpu;
-    if (request.one_page) {
-        flush_page_local(request.va);
-    } else {
-        flush_tlb_local();
-    }
-    request.waiting[cpu.id.raw / 64].fetch_and(~(u64{1} << (cpu.id.raw % 64)), std::memory_order_release);
+    serve_request();
 }
 
 namespace port {
