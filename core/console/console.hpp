@@ -60,6 +60,8 @@ class Console {
     // --- input ---
     // Characters came from a serial device. Keys run before it returns.
     void receive(std::string_view chars);
+    // Presses a debug key, whoever the input goes to. No locks held.
+    void press_key(char key);
     // dom0's CONSOLEIO_read: takes up to out.size() characters.
     usize read_input(std::span<char> out);
 

@@ -61,6 +61,15 @@ void Console::receive(std::string_view chars) {
     if (for_dom0 && events != nullptr) events->input_ready();
 }
 
+void Console::press_key(char key) {
+    KeyTable* keys = nullptr;
+    {
+        ConsoleGuard guard(lock_);
+        keys = keys_;
+    }
+    if (keys != nullptr) keys->press(key);
+}
+
 usize Console::read_input(std::span<char> out) {
     ConsoleGuard guard(lock_);
     usize count = 0;

@@ -4,6 +4,7 @@
 // a zone, and "below 2^n bytes" is "zones up to n - 12".
 #include "core/mem/frame_allocator.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/panic.hpp"
@@ -137,6 +138,18 @@ void FrameAllocator::release(Mfn start, unsigned order) {
     Guard g(lock_);
     free_block(start.raw, order, port::tlb_clock());
     free_ += u64{1} << order;
+}
+
+u64 FrameAllocator::free_frames_between(unsigned from_bits, unsigned to_bits) const {
+    // Zone z holds the addresses from 2^(page_shift + z - 1) up to 2^(page_shift + z), zone 0 the first page.
+    const auto first_zone_from = [](unsigned bits) { return bits < page_shift ? 0 : std::min(bits - page_shift + 1, zones); };
+    const unsigned end = first_zone_from(to_bits);
+    u64 count = 0;
+    Guard g(lock_);
+    for (unsigned zone = from_bits == 0 ? 0 : first_zone_from(from_bits); zone < end; ++zone)
+        for (unsigned order = 0; order <= max_order; ++order)
+            for (u32 at = heads_[zone][order]; at != 0; at = info(at - 1).links().next) count += u64{1} << order;
+    return count;
 }
 
 u64 FrameAllocator::free_frames() const {

@@ -25,6 +25,8 @@ class FrameAllocator {
     void release(Mfn start, unsigned order);
 
     u64 free_frames() const;
+    // Those whose addresses are at least 2^from_bits (0: no lower bound) and below 2^to_bits. Walks the lists: for tools only.
+    u64 free_frames_between(unsigned from_bits, unsigned to_bits) const;
     u64 total_frames() const;  // ever added
     u64 largest_free_order() const;
 

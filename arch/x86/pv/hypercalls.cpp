@@ -3,10 +3,12 @@
 
 #include <array>
 
+#include "abi/mca.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/mmu.hpp"
 #include "arch/x86/pv/segments.hpp"
+#include "core/control/control.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/grant/table.hpp"
 #include "core/irq/pirq.hpp"
@@ -68,7 +70,10 @@ constexpr Row rows[] = {
     {__HYPERVISOR_sched_op, "sched_op", core2<sched_op>},
     {__HYPERVISOR_callback_op, "callback_op", hypercall_callback_op},
     {__HYPERVISOR_event_channel_op, "event_channel_op", core2<evtchn::event_channel_op>},
+    {__HYPERVISOR_sysctl, "sysctl", core1<control::sysctl>},
+    {__HYPERVISOR_domctl, "domctl", core1<control::domctl>},
     {__HYPERVISOR_physdev_op, "physdev_op", core2<irq::physdev_op>},
+    {__HYPERVISOR_mca, "mca", hypercall_mca},
 };
 
 consteval HypercallTable make_entries() {

@@ -26,6 +26,7 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64);
 long hypercall_vm_assist(u64 command, u64 type, u64, u64, u64, u64);
 long hypercall_multicall(u64 list, u64 count, u64, u64, u64, u64);
 long hypercall_platform_op(u64 op, u64, u64, u64, u64, u64);
+long hypercall_mca(u64 op, u64, u64, u64, u64, u64);
 long hypercall_console_io(u64 command, u64 count, u64 buffer, u64, u64, u64);
 long hypercall_xen_version(u64 command, u64 arg, u64, u64, u64, u64);
 
