@@ -115,8 +115,12 @@ void run_soon() {
 
 }  // namespace
 
+bool keys_are_waiting() {
+    return keys_wait.load(std::memory_order_relaxed);
+}
+
 void run_waiting_keys() {
-    if (keys_wait.load(std::memory_order_relaxed) && keys_wait.exchange(false)) keys.run_pending();
+    if (keys_wait.exchange(false)) keys.run_pending();
 }
 
 void start_debug_keys() {

@@ -119,8 +119,8 @@ void handle_own_debug_trap(Frame* frame) {
 void exit_work(Frame* frame) {
     ArchVcpu& v = vcpu_of(frame);
     Vcpu& vcpu = *v.vcpu;
-    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) {
-        sched::preempt_if_needed();
+    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::preempt_if_needed();
+    if (keys_are_waiting()) [[unlikely]] {
         cpu::irq_enable();
         run_waiting_keys();
         cpu::irq_disable();
