@@ -97,9 +97,9 @@ constexpr console::KeyHandler handlers[] = {
     {'r', "dump run queues", false, dump_run_queues},
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
-    {'C', "crash: print a report and stop or reboot", false, crash, true},
+    {'C', "crash: print a report and stop or reboot", true, crash, true},
     {'P', "check the counts of all page frames", false, check_pages},
-    {'R', "reboot the machine", false, reboot, true},
+    {'R', "reboot the machine", true, reboot, true},
 };
 constexpr std::span<const console::KeyHandler> groups[] = {handlers};
 
