@@ -74,7 +74,7 @@ class Machine:
         if self.kernel:
             path = pathlib.Path(self.kernel)
         else:
-            path = {"xylem": XYLEM, "xen": cached.xen, "native": None}[self.hypervisor]
+            path = cached.xen if self.hypervisor == "xen" else {"xylem": XYLEM, "native": None}[self.hypervisor]
         if path and not path.exists():
             raise Failure(f"{path} does not exist" + ("; ./xylem build makes it" if path == XYLEM else ""))
         return path
