@@ -243,8 +243,7 @@ system_call:
     je   system_call_by_frame
     movq AT(TOP_KERNEL_SP), %rdx
     andq $-16, %rdx
-    movq %rdx, %rax
-    decq %rax
+    leaq -56(%rdx), %rax
     shrq $HYPERVISOR_RANGE_BITS, %rax
     cmpl $HYPERVISOR_RANGE, %eax
     je   system_call_by_frame

@@ -4,6 +4,7 @@
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "core/domain/domain.hpp"
+#include "core/port/machine.hpp"
 #include "cpu/guest_access.hpp"
 #include "cpu/instructions.hpp"
 #include "hw/x86/registers.hpp"
@@ -26,22 +27,44 @@ struct Entry {
     bool mask_events = false;
 };
 
-// rcx, r11, [error code], rip, cs and saved mask, rflags, rsp, ss; in ascending order on the guest's stack.
-void enter(ArchVcpu& v, const Entry& e) {
-    Frame& f = v.guest;
+// What an entry interrupts, as its frame tells it.
+struct Interrupted {
+    u64 sp, cs_and_mask, rflags;
+};
+
+// Looks at what runs, switches to kernel mode, and tells on which stack the frame goes.
+inline Interrupted interrupt(ArchVcpu& v) {
     const u64 mask = v.vcpu->info->evtchn_upcall_mask;
     const u64 rflags = virtual_rflags(v);
-    u64 sp = f.rsp;
-    u64 cs = f.cs & 0xffff;
+    u64 sp = v.guest.rsp;
+    u64 cs = v.guest.cs & 0xffff;
     if (v.kernel_mode != 0) {
         cs &= ~u64{3};
     } else {
         enter_kernel_mode(v);
         sp = v.kernel_sp;
     }
-    sp &= ~u64{15};
+    return {sp & ~u64{15}, cs | (mask << 32), rflags};
+}
+
+// The kernel goes on at `address` with its frame at `sp`.
+inline void continue_at(ArchVcpu& v, u64 address, u64 sp, bool mask_events) {
+    if (mask_events) v.vcpu->info->evtchn_upcall_mask = 1;
+    Frame& f = v.guest;
+    f.rip = address;
+    f.cs = GUEST_CS64;
+    f.ss = GUEST_DS;
+    f.rsp = sp;
+    f.rflags &= ~cleared_on_entry;
+    f.entry_vector = frame_by_syscall;
+}
+
+// rcx, r11, [error code], rip, cs and saved mask, rflags, rsp, ss; in ascending order on the guest's stack.
+void enter(ArchVcpu& v, const Entry& e) {
+    Frame& f = v.guest;
+    const Interrupted was = interrupt(v);
     const u64 words = e.has_error ? 8 : 7;
-    sp -= words * 8;
+    const u64 sp = was.sp - words * 8;
     u64 at = sp;
     bool ok = e.address != 0 && cpu::is_guest_range(sp, words * 8);
     if (ok) {
@@ -51,8 +74,8 @@ void enter(ArchVcpu& v, const Entry& e) {
             at += 8;
             return done;
         };
-        ok = push(f.rcx) && push(f.r11) && (!e.has_error || push(e.error_code)) && push(f.rip) && push(cs | (mask << 32)) &&
-             push(rflags) && push(f.rsp) && push(f.ss & 0xffff);
+        ok = push(f.rcx) && push(f.r11) && (!e.has_error || push(e.error_code)) && push(f.rip) && push(was.cs_and_mask) &&
+             push(was.rflags) && push(f.rsp) && push(f.ss & 0xffff);
         cpu::user_access_end();
     }
     if (!ok) [[unlikely]] {
@@ -60,13 +83,7 @@ void enter(ArchVcpu& v, const Entry& e) {
                                                     : "its kernel stack cannot take an exception frame");
         return;
     }
-    if (e.mask_events) v.vcpu->info->evtchn_upcall_mask = 1;
-    f.rip = e.address;
-    f.cs = GUEST_CS64;
-    f.ss = GUEST_DS;
-    f.rsp = sp;
-    f.rflags &= ~cleared_on_entry;
-    f.entry_vector = frame_by_syscall;
+    continue_at(v, e.address, sp, e.mask_events);
 }
 
 Entry trap_entry(const ArchVcpu& v, u32 vector) {
@@ -121,37 +138,16 @@ void deliver_nmi(ArchVcpu& v) {
     enter(v, e);
 }
 
+// rcx, r11, ds, es, fs, gs, then the plain frame.
 void deliver_failsafe(ArchVcpu& v) {
-    // rcx, r11, ds, es, fs, gs, then the plain frame: the same as an exception with four words in the error code's place.
     Frame& f = v.guest;
-    const u64 mask = v.vcpu->info->evtchn_upcall_mask;
-    const u64 rflags = virtual_rflags(v);
-    u64 sp = f.rsp;
-    u64 cs = f.cs & 0xffff;
-    if (v.kernel_mode != 0) {
-        cs &= ~u64{3};
-    } else {
-        enter_kernel_mode(v);
-        sp = v.kernel_sp;
-    }
-    sp = (sp & ~u64{15}) - 11 * 8;
-    const u64 words[11] = {f.rcx,          f.r11,          cpu::read_ds(), cpu::read_es(),
-                           cpu::read_fs(), cpu::read_gs(), f.rip,          cs | (mask << 32),
-                           rflags,         f.rsp,          f.ss & 0xffff};
-    bool ok = v.failsafe.address != 0 && cpu::is_guest_range(sp, sizeof words);
-    if (ok) {
-        cpu::user_access_begin();
-        for (unsigned i = 0; ok && i < 11; ++i) ok = cpu::write_u64(sp + i * 8, words[i]);
-        cpu::user_access_end();
-    }
-    if (!ok) return crash_domain(v.vcpu->domain, "returning to user mode failed, and its failsafe callback cannot be entered");
-    if (v.failsafe.mask_events) v.vcpu->info->evtchn_upcall_mask = 1;
-    f.rip = v.failsafe.address;
-    f.cs = GUEST_CS64;
-    f.ss = GUEST_DS;
-    f.rsp = sp;
-    f.rflags &= ~cleared_on_entry;
-    f.entry_vector = frame_by_syscall;
+    const Interrupted was = interrupt(v);
+    const u64 words[] = {f.rcx, f.r11,           cpu::read_ds(), cpu::read_es(), cpu::read_fs(), cpu::read_gs(),
+                         f.rip, was.cs_and_mask, was.rflags,     f.rsp,          f.ss & 0xffff};
+    const u64 sp = was.sp - sizeof words;
+    if (v.failsafe.address == 0 || !port::copy_to_guest(sp, words, sizeof words))
+        return crash_domain(v.vcpu->domain, "returning to user mode failed, and its failsafe callback cannot be entered");
+    continue_at(v, v.failsafe.address, sp, v.failsafe.mask_events);
 }
 
 long hypercall_iret(u64, u64, u64, u64, u64, u64) {
