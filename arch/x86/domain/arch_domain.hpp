@@ -16,7 +16,7 @@ struct ArchDomain {
 
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;
-    bool architectural_iopl = false, runstate_update_flag = false, writable_page_tables = false, is_pv32 = false;
+    bool architectural_iopl = false, runstate_update_flag = false;
 };
 
 // Makes the per-domain mappings (windows for `max_vcpus`).

@@ -72,7 +72,6 @@ struct alignas(16) ArchVcpu {
     u64 saved_rsp = 0;
     u64 iobitmap_va = 0;
     u32 iobitmap_ports = 0;
-    u32 cr4_loaded = 0;
 };
 static_assert(sizeof(ArchVcpu) <= ARCH_VCPU_BYTES);
 

@@ -88,14 +88,13 @@ void save_context(ArchVcpu& v) {
     save_fpu(v);
 }
 
-void load_context(ArchVcpu& v, PerCpu& cpu) {
+void load_context(ArchVcpu& v) {
     load_root(v, v.kernel_mode != 0 ? v.kernel_root : v.user_root);
     pv::load_descriptor_tables(v);
     load_segments(v);
     cpu::write_cr4(pv::host_cr4_for(v));
     load_debug_registers(v);
     load_fpu(v);
-    (void)cpu;
 }
 
 Result<> make_pv_vcpu(Vcpu& v) {
@@ -152,7 +151,7 @@ void context_switch(Vcpu& from, Vcpu& to) {
         load_root(now, hypervisor_root());
         load_idle_descriptors(cpu);
     } else {
-        load_context(now, cpu);
+        load_context(now);
     }
     Vcpu* previous = switch_stacks(&old.saved_rsp, now.saved_rsp, &from);
     sched::finish_switch(*previous);

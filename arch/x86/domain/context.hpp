@@ -12,6 +12,6 @@ void destroy_pv_vcpu(Vcpu& v);
 
 // Puts the running vCPU's live registers into its ArchVcpu / loads them onto this CPU. Interrupts off.
 void save_context(ArchVcpu& v);
-void load_context(ArchVcpu& v, PerCpu& cpu);
+void load_context(ArchVcpu& v);
 
 }  // namespace xylem

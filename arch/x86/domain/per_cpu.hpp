@@ -34,7 +34,6 @@ struct PerCpu {
     bool online = false;
     Vcpu* idle = nullptr;
     Vcpu* running = nullptr;  // whose registers the CPU holds
-    u64 loaded_gdt_owner = 0;
     u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window
     u64 gdt_page_mfn = 0;
     std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush

@@ -128,8 +128,8 @@ long hypercall_vm_assist(u64 command, u64 type, u64, u64, u64, u64) {
         case VMASST_TYPE_4gb_segments:
         case VMASST_TYPE_4gb_segments_notify:
         case VMASST_TYPE_pae_extended_cr3:
+        case VMASST_TYPE_writable_pagetables:  // writes to page tables are always emulated
         case VMASST_TYPE_m2p_strict: return 0;
-        case VMASST_TYPE_writable_pagetables: d.arch->writable_page_tables = on; return 0;
         case VMASST_TYPE_architectural_iopl: d.arch->architectural_iopl = on; return 0;
         case VMASST_TYPE_runstate_update_flag: d.arch->runstate_update_flag = on; return 0;
         default: return -static_cast<long>(XEN_EINVAL);
