@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/log.hpp"
 #include "core/control/console_ops.hpp"
 #include "core/control/control.hpp"
 #include "core/control/cpu_pool.hpp"
@@ -47,12 +48,19 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
 
 }  // namespace
 
+Errno wrong_version(const char* call, u32 theirs, u32 ours) {
+    log::warning("{} of version {:#x} refused, this hypervisor speaks {:#x}: the tools are of another Xen release (4.17 fits)", call,
+                 theirs, ours);
+    return XEN_EACCES;
+}
+
 long sysctl(Vcpu& caller, u64 arg) {
     const GuestPtr<xen_sysctl> at(arg);
     Result<xen_sysctl> op = at.read();
     if (!op) return to_hypercall_result(op.error());
-    if (op->interface_version != XEN_SYSCTL_INTERFACE_VERSION) return to_hypercall_result(XEN_EACCES);
     if (!caller.domain.is_control_domain) return to_hypercall_result(XEN_EPERM);
+    if (op->interface_version != XEN_SYSCTL_INTERFACE_VERSION)
+        return to_hypercall_result(wrong_version("sysctl", op->interface_version, XEN_SYSCTL_INTERFACE_VERSION));
     const Result<> result = perform(at, *op);
     return result ? 0 : to_hypercall_result(result.error());
 }

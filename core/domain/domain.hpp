@@ -42,7 +42,13 @@ struct Domain {
     std::atomic<bool> shut_down{false};
     u32 shutdown_code = 0;  // SHUTDOWN_*, valid once shut_down
     std::atomic<u32> controller_pauses{0};
+    std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
+    bool is_xenstore_domain = false;   // as its creator said; only shown
     xen_domain_handle_t handle{};
+    std::atomic<i64> time_offset_seconds{0};  // its wall clock against the machine's
+
+    // Held by whoever builds, examines or destroys the domain from outside: see ControlLock.
+    std::atomic<bool> controlled{false};
 
     // --- memory account ------------------------------------------------------------------------------------------------------
     std::atomic<u64> total_pages{0};
@@ -110,8 +116,21 @@ DomainRef find_domain(DomId id);
 // control domain.
 Result<DomainRef> find_domain_for(Domain& caller, DomId id);
 
-// The last reference is gone: frees the structure (arch and tables went when the domain died).
+// The last reference is gone: takes the domain off the list, frees its tables, vCPUs and structure, and tells dom0. No locks
+// held.
 void free_domain(Domain& d);
+
+// For long operations on a domain from outside, one at a time; may be held while others run. No other locks held.
+class ControlLock {
+   public:
+    explicit ControlLock(Domain& d);
+    ~ControlLock() { domain_.controlled.store(false, std::memory_order_release); }
+    ControlLock(const ControlLock&) = delete;
+    ControlLock& operator=(const ControlLock&) = delete;
+
+   private:
+    Domain& domain_;
+};
 
 // Tells dom0 (VIRQ_DOM_EXC etc.): raises a global VIRQ in the domain that handles it.
 void send_global_virq(u32 virq);

@@ -16,6 +16,7 @@ struct ArchDomain {
 
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;
+    u64 vm_assist = 0;  // VMASST_TYPE_* bits as the guest set them; those that matter:
     bool architectural_iopl = false, runstate_update_flag = false;
 };
 

@@ -119,7 +119,8 @@ void handle_own_debug_trap(Frame* frame) {
 void exit_work(Frame* frame) {
     ArchVcpu& v = vcpu_of(frame);
     Vcpu& vcpu = *v.vcpu;
-    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::preempt_if_needed();
+    const bool held = (vcpu.pending_work.load(std::memory_order_relaxed) & (work::stop | work::end)) != 0;
+    if (held || v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::exit_point();
     if (keys_are_waiting()) [[unlikely]] {
         cpu::irq_enable();
         run_waiting_keys();
@@ -141,4 +142,5 @@ void exit_work(Frame* frame) {
 
 void finish_first_switch(Vcpu* previous) {
     sched::finish_switch(*previous);
+    port::current().sched.at_exit.store(false, std::memory_order_relaxed);
 }
