@@ -42,6 +42,7 @@ struct Domain {
     std::atomic<bool> shut_down{false};
     u32 shutdown_code = 0;  // SHUTDOWN_*, valid once shut_down
     std::atomic<u32> controller_pauses{0};
+    bool has_run = false;  // a controller let it go for the first time: what it sees of its CPUs stays. Under `lock`
     xen_domain_handle_t handle{};
 
     // --- memory account ------------------------------------------------------------------------------------------------------
