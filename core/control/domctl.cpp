@@ -3,6 +3,7 @@
 
 #include "core/control/bitmap.hpp"
 #include "core/control/control.hpp"
+#include "core/control/cpu_policy.hpp"
 #include "core/control/cpu_pool.hpp"
 #include "core/control/domain_info.hpp"
 #include "core/control/life.hpp"
@@ -97,6 +98,7 @@ Result<> read_domain(Domain& d, xen_domctl& op, bool& answers) {
         case XEN_DOMCTL_getvcpuaffinity: return get_affinity(d, u.vcpuaffinity);
         case XEN_DOMCTL_getnodeaffinity: return get_node_affinity(d, u.nodeaffinity);
         case XEN_DOMCTL_getpageframeinfo3: return page_types(d, u.getpageframeinfo3);
+        case XEN_DOMCTL_get_cpu_policy: answers = true; return get_cpu_policy(d, u.cpu_policy);
         case XEN_DOMCTL_get_address_size:
             u.address_size.size = 64;
             answers = true;
@@ -138,6 +140,8 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
             std::copy_n(u.setdomainhandle.handle, sizeof d.handle, d.handle);
             return {};
         }
+        case XEN_DOMCTL_set_cpu_policy: answers = true; return set_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_settscinfo: return {};
         case XEN_DOMCTL_hypercall_init: return fill_hypercall_page(d, u.hypercall_init);
         case XEN_DOMCTL_settimeoffset: return set_time_offset(d, u.settimeoffset);
         case XEN_DOMCTL_sendtrigger: return send_trigger(d, u.sendtrigger);
@@ -176,6 +180,7 @@ Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
         case XEN_DOMCTL_getvcpuaffinity:
         case XEN_DOMCTL_getnodeaffinity:
         case XEN_DOMCTL_getpageframeinfo3:
+        case XEN_DOMCTL_get_cpu_policy:
         case XEN_DOMCTL_get_address_size: result = read_domain(*d, op, answers); break;
         case XEN_DOMCTL_setvcpucontext:
         case XEN_DOMCTL_getvcpucontext:
@@ -185,8 +190,8 @@ Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
         case XEN_DOMCTL_setvcpuextstate: result = access_vcpu(*d, op, answers); break;
         default: result = change_domain(caller, *d, op, answers);
     }
-    TRY(result);
-    return answers ? at.write(op) : Result<>();
+    if (answers) TRY(at.write(op));
+    return result;
 }
 
 }  // namespace

@@ -100,6 +100,10 @@ Result<> unpause(Domain& d) {
         if (count == 0) return fail(XEN_EINVAL);
     } while (!d.controller_pauses.compare_exchange_weak(count, count - 1));
     if (count != 1) return {};
+    {
+        Guard guard(d.lock);
+        d.has_run = true;
+    }
     for (u32 i = 0; i < d.max_vcpus; ++i) sched::unpause(*d.vcpus[i]);
     return {};
 }

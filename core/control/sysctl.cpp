@@ -2,6 +2,7 @@
 #include "base/log.hpp"
 #include "core/control/console_ops.hpp"
 #include "core/control/control.hpp"
+#include "core/control/cpu_policy.hpp"
 #include "core/control/cpu_pool.hpp"
 #include "core/control/domain_info.hpp"
 #include "core/control/machine_info.hpp"
@@ -35,6 +36,7 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
         case XEN_SYSCTL_cpupool_op: return answer(at, s, u.cpupool_op, cpupool_op(u.cpupool_op));
         case XEN_SYSCTL_scheduler_op: return answer(at, s, u.scheduler_op, scheduler_op(u.scheduler_op));
         case XEN_SYSCTL_get_cpu_featureset: return answer(at, s, u.cpu_featureset, cpu_featureset(u.cpu_featureset));
+        case XEN_SYSCTL_get_cpu_policy: return answer(at, s, u.cpu_policy, system_cpu_policy(u.cpu_policy));
         case XEN_SYSCTL_get_cpu_levelling_caps:
             u.cpu_levelling_caps.caps = 0;  // CPUID is answered per guest, not by masking the hardware
             return answer(at, s, u.cpu_levelling_caps, {});
