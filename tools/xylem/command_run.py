@@ -79,8 +79,9 @@ def machine_from(options, extra):
     return Machine(hypervisor="xen" if options.xen else "native" if options.native else "xylem", kernel=options.kernel,
                    loader=options.loader, machine=options.machine, cpu=options.cpu, cpus=options.cpus, vcpus=options.vcpus,
                    memory=options.memory, dom0_memory=options.dom0_memory, append=options.append, arguments=options.xylem_args,
-                   verbose=options.verbose, root=options.root, net=options.net, toolstack=not options.bare, icount=options.icount,
-                   gdb=options.gdb, script=script, files={os.path.basename(name): pathlib.Path(name).read_bytes() for name in options.file},
+                   verbose=options.verbose, root=options.root, net=options.net, toolstack=not options.bare,
+                   guest=not options.native, icount=options.icount, gdb=options.gdb, script=script,
+                   files={os.path.basename(name): pathlib.Path(name).read_bytes() for name in options.file},
                    extra=words + extra)
 
 

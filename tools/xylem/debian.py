@@ -38,6 +38,8 @@ class Debian:
     def xen(self): return self.folder / "xen"
     @property
     def modules(self): return self.folder / "modules.cpio.gz"
+    @property
+    def version(self): return one(self.rootfs, "boot/vmlinuz-*").name.removeprefix("vmlinuz-")
 
 
 @contextlib.contextmanager
@@ -79,8 +81,7 @@ def make(folder):
     kernel, xen = one(debian.rootfs, "boot/vmlinuz-*"), one(debian.rootfs, "boot/xen-*-amd64.gz")
     debian.xen.write_bytes(gzip.decompress(xen.read_bytes()))
     shutil.copyfile(kernel, debian.kernel)
-    version = kernel.name.removeprefix("vmlinuz-")
-    make_modules(debian, version)
+    make_modules(debian)
     part = folder / "disk.part"
     part.unlink(missing_ok=True)
     step("disk image", root + ["mke2fs", "-q", "-t", "ext4", "-L", "xylem-root", "-O", "^has_journal", "-d", debian.rootfs, part, DISK_SIZE],
@@ -88,7 +89,7 @@ def make(folder):
     if root:
         step("ownership", root + ["chown", str(os.getuid()), part])
     part.rename(debian.disk)
-    (folder / "complete").write_text(version + "\n")
+    (folder / "complete").write_text(debian.version + "\n")
 
 
 def one(folder, pattern):
@@ -114,32 +115,36 @@ def make_rootfs(root, rootfs):
     step("moving into place", root + ["mv", part, rootfs])
 
 
-def make_modules(debian, version):
-    """The part of the initramfs that never changes: busybox and the disk drivers with what they depend on, in load order."""
-    base = debian.rootfs / "lib/modules" / version
-    paths, needs = {}, {}
+def module_order(debian, wanted):
+    """{name: path} of kernel modules with what they depend on, in load order."""
+    base = debian.rootfs / "lib/modules" / debian.version
+    paths, needs, order = {}, {}, {}
     for line in (base / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
-        paths[module_name(path)] = path
+        paths[module_name(path)] = base / path
         needs[module_name(path)] = [module_name(word) for word in rest.split()]
-    order = []
 
     def visit(name):
         if name in paths and name not in order:
             for other in reversed(needs[name]):
                 visit(other)
-            if name not in order:
-                order.append(name)
+            order.setdefault(name, paths[name])
 
-    # ext4's checksum is asked for by alias (crypto-crc32c), which modules.dep does not know
-    for name in ["crc32c_generic", "crc32c_intel", *DISK_MODULES]:
+    for name in wanted:
         visit(name.replace("-", "_"))
+    return order
+
+
+def make_modules(debian):
+    """The part of the initramfs that never changes: busybox and the disk drivers with what they depend on, in load order."""
+    # ext4's checksum is asked for by alias (crypto-crc32c), which modules.dep does not know
+    order = module_order(debian, ["crc32c_generic", "crc32c_intel", *DISK_MODULES])
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "root", "tmp"):
         archive.folder(name)
     archive.file("bin/busybox", (debian.rootfs / "bin/busybox").read_bytes(), executable=True)
-    for name in order:
-        archive.file(f"modules/{name}.ko", (base / paths[name]).read_bytes())
+    for name, path in order.items():
+        archive.file(f"modules/{name}.ko", path.read_bytes())
     archive.file("modules/order", "".join(f"{name}.ko\n" for name in order).encode())
     packed = gzip.compress(archive.bytes(), 1, mtime=0)
     debian.modules.write_bytes(packed + bytes(-len(packed) % 4))

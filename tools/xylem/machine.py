@@ -5,7 +5,7 @@ import gzip
 import pathlib
 import shutil
 
-from . import debian, packages
+from . import debian, guest, packages
 from .say import ROOT, Failure, step
 
 # QEMU 7.2's TCG: PV Linux faults with SMAP on, MWAIT with interrupt break raises #GP, intercepted RDTSCP reports RDTSC.
@@ -34,6 +34,7 @@ class Machine:
     root: str = "ahci"                  # bus of Debian's disk
     net: str = "none"                   # model of a network card on QEMU's user network
     toolstack: bool = True              # start xenstored and xenconsoled
+    guest: bool = False                 # give dom0 what it needs to start guests (/xylem/guest)
     icount: bool = False
     gdb: bool = False
     script: str | None = None
@@ -85,7 +86,7 @@ class Machine:
         cached = debian.prepare()
         image = self.image(cached)
         initrd = pathlib.Path(work) / "initramfs"
-        debian.initramfs(cached, initrd, self.script, self.files)
+        debian.initramfs(cached, initrd, self.script, self.files | (guest.files(cached) if self.guest else {}))
         words = ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
                  "-smp", str(self.cpus), "-display", "none", "-no-reboot"]
         if self.icount:
