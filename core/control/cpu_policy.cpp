@@ -113,10 +113,61 @@ Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op) {
         if (d.has_run) return fail(XEN_EEXIST);
         return port::set_policy(d, *words, fault);
     }();
-    op.err_leaf = fault.leaf;
-    op.err_subleaf = fault.subleaf;
-    op.err_msr = fault.msr;
+    if (!result) {
+        op.err_leaf = fault.leaf;
+        op.err_subleaf = fault.subleaf;
+        op.err_msr = fault.msr;
+    }
     return result;
+}
+
+namespace {
+
+// Of a domain that the caller is not, as the caller would change under its own feet.
+Result<Vcpu*> other_vcpu(Domain& d, u32 number) {
+    if (number >= d.max_vcpus || d.vcpus[number] == nullptr) return fail(XEN_ESRCH);
+    if (d.vcpus[number] == &port::current()) return fail(XEN_EINVAL);
+    return d.vcpus[number];
+}
+
+}  // namespace
+
+Result<> get_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
+    TRY(other_vcpu(d, op.vcpu));
+    op.msr_count = port::saved_msrs;
+    return {};
+}
+
+Result<> set_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
+    Vcpu& v = *TRY(other_vcpu(d, op.vcpu));
+    const GuestPtr<xen_domctl_vcpu_msr_t> list(op.msrs);
+    if (list.is_null()) {
+        op.msr_count = port::saved_msrs;
+        return {};
+    }
+    for (u32 i = 0; i < op.msr_count; ++i) {
+        const Result<xen_domctl_vcpu_msr_t> m = list.element(i).read();
+        const Result<> done = !m                ? fail(m.error())
+                              : m->reserved != 0 ? fail(XEN_EINVAL)
+                                                 : port::set_saved_msr(v, m->index, m->value);
+        if (done) continue;
+        op.msr_count = i;
+        return done;
+    }
+    return {};
+}
+
+Result<> get_tsc_info(Domain& d, xen_domctl_tsc_info& op) {
+    if (&d == &port::current().domain) return fail(XEN_EINVAL);
+    Guard guard(d.lock);
+    port::describe_tsc(d, op);
+    return {};
+}
+
+Result<> set_tsc_info(Domain& d, const xen_domctl_tsc_info& op) {
+    if (&d == &port::current().domain) return fail(XEN_EINVAL);
+    Guard guard(d.lock);
+    return port::set_tsc(d, op);
 }
 
 }  // namespace xylem::control

@@ -15,4 +15,12 @@ Result<> get_cpu_policy(Domain& d, xen_domctl_cpu_policy& op);
 // XEN_EEXIST once the domain has run, XEN_EINVAL for the caller's own.
 Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op);
 
+// In both calls a null list asks for how many there can be. Setting: where an entry is refused, msr_count tells which; copy `op`
+// back also then.
+Result<> get_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op);
+Result<> set_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op);
+
+Result<> get_tsc_info(Domain& d, xen_domctl_tsc_info& op);
+Result<> set_tsc_info(Domain& d, const xen_domctl_tsc_info& op);
+
 }  // namespace xylem::control

@@ -8,6 +8,7 @@
 
 namespace xylem {
 struct Domain;
+struct Vcpu;
 }
 
 namespace xylem::port {
@@ -62,5 +63,13 @@ Result<> describe_policy(PolicyKind kind, PolicyWords& to);
 void describe_policy(Domain& d, PolicyWords& to);
 // Of a domain that never ran (the caller sees to that): takes over what `from` mentions, cut down to what the domain can have.
 Result<> set_policy(Domain& d, const PolicyWords& from, PolicyFault& fault);
+
+// A guest's TSC, as tools choose it and carry it from machine to machine. Setting: XEN_EINVAL for a mode that there is not.
+void describe_tsc(Domain& d, xen_domctl_tsc_info& to);
+Result<> set_tsc(Domain& d, const xen_domctl_tsc_info& from);
+
+// MSRs that belong to a vCPU and are part of no other structure that tools save.
+inline constexpr u32 saved_msrs = 0;
+Result<> set_saved_msr(Vcpu& v, u32 index, u64 value);
 
 }  // namespace xylem::port

@@ -20,6 +20,9 @@ struct ArchDomain {
 
     pv::SharedPolicy* cpu_policy = nullptr;  // what CPUID tells the domain; its own count; fixed once the domain has run
 
+    u32 tsc_mode = 0;         // XEN_DOMCTL_settscinfo's
+    u32 tsc_incarnation = 0;  // how often it was restored
+
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;
     u64 vm_assist = 0;  // VMASST_TYPE_* bits as the guest set them; those that matter:

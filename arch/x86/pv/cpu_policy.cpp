@@ -51,7 +51,7 @@ bool has_subleaves(u32 leaf) {
 }
 
 Result<> put_leaf(const xen_cpuid_leaf_t& l, CpuPolicy& p) {
-    if (!has_subleaves(l.leaf) && l.subleaf != no_subleaf) return fail(XEN_EINVAL);
+    if (!has_subleaves(l.leaf) && l.subleaf != no_subleaf) return fail(XEN_ERANGE);
     switch (l.leaf) {
         case CpuPolicy::xen_base: p.xen_leaves = l.a; return {};
         case CpuPolicy::viridian_base: p.viridian_leaves = l.a; return {};
