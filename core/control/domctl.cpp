@@ -99,6 +99,8 @@ Result<> read_domain(Domain& d, xen_domctl& op, bool& answers) {
         case XEN_DOMCTL_getnodeaffinity: return get_node_affinity(d, u.nodeaffinity);
         case XEN_DOMCTL_getpageframeinfo3: return page_types(d, u.getpageframeinfo3);
         case XEN_DOMCTL_get_cpu_policy: answers = true; return get_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_gettscinfo: answers = true; return get_tsc_info(d, u.tsc_info);
+        case XEN_DOMCTL_get_vcpu_msrs: answers = true; return get_vcpu_msrs(d, u.vcpu_msrs);
         case XEN_DOMCTL_get_address_size:
             u.address_size.size = 64;
             answers = true;
@@ -141,7 +143,8 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
             return {};
         }
         case XEN_DOMCTL_set_cpu_policy: answers = true; return set_cpu_policy(d, u.cpu_policy);
-        case XEN_DOMCTL_settscinfo: return {};
+        case XEN_DOMCTL_settscinfo: return is_own ? fail(XEN_EINVAL) : set_tsc_info(d, u.tsc_info);
+        case XEN_DOMCTL_set_vcpu_msrs: answers = true; return set_vcpu_msrs(d, u.vcpu_msrs);
         case XEN_DOMCTL_hypercall_init: return fill_hypercall_page(d, u.hypercall_init);
         case XEN_DOMCTL_settimeoffset: return set_time_offset(d, u.settimeoffset);
         case XEN_DOMCTL_sendtrigger: return send_trigger(d, u.sendtrigger);
@@ -181,6 +184,8 @@ Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
         case XEN_DOMCTL_getnodeaffinity:
         case XEN_DOMCTL_getpageframeinfo3:
         case XEN_DOMCTL_get_cpu_policy:
+        case XEN_DOMCTL_gettscinfo:
+        case XEN_DOMCTL_get_vcpu_msrs:
         case XEN_DOMCTL_get_address_size: result = read_domain(*d, op, answers); break;
         case XEN_DOMCTL_setvcpucontext:
         case XEN_DOMCTL_getvcpucontext:

@@ -59,6 +59,8 @@ Result<> set_vcpu_context(Domain& d, const xen_domctl_vcpucontext& op) {
     const Still v = TRY(Still::hold(d, op.vcpu));
     TRY(port::set_vcpu_context(*v, *c));
     if ((*v).initialised) return {};
+    // Builders clear the shared page, the clock in it with the rest.
+    if (op.vcpu == 0) port::publish_wall_clock(d);
     {
         Guard guard(d.lock);
         (*v).initialised = true;

@@ -106,7 +106,7 @@ void send_global_virq(u32 virq) {
 }
 
 void crash_domain(Domain& d, const char* why) {
-    if (d.shut_down.load()) return;
+    if (d.shutting_down.load()) return;
     log::error("d{} crashed: {}", d.id, why);
     port::dump_guest_state(port::current());
     shutdown_domain(d, SHUTDOWN_crash);

@@ -39,8 +39,9 @@ struct Domain {
     // --- life -------------------------------------------------------------------------------------------------------------
     std::atomic<u32> references{1};  // objects that point here; the last one frees the structure
     std::atomic<Life> life{Life::alive};
-    std::atomic<bool> shut_down{false};
-    u32 shutdown_code = 0;  // SHUTDOWN_*, valid once shut_down
+    std::atomic<bool> shutting_down{false};  // asked to
+    std::atomic<bool> shut_down{false};      // none of its vCPUs is in the guest any more; tools were told
+    u32 shutdown_code = 0;                   // SHUTDOWN_*, valid once shutting_down
     std::atomic<u32> controller_pauses{0};
     std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
     bool is_xenstore_domain = false;   // as its creator said; only shown

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/panic.hpp"
+#include "core/sched/hypercalls.hpp"
 #include "core/sched/run_queue.hpp"
 
 namespace xylem::sched {
@@ -271,7 +272,7 @@ void finish_switch(Vcpu& previous) {
 void exit_point() XYLEM_NO_ANALYSIS {
     Vcpu& v = port::current();
     Entity& e = v.sched;
-    e.at_exit.store(true, std::memory_order_release);
+    e.at_exit.store(true, std::memory_order_seq_cst);
     const u32 pending = v.pending_work.load(std::memory_order_relaxed);
     if ((pending & work::end) != 0) {
         RunQueue& q = lock_queue_of(v);
@@ -282,6 +283,7 @@ void exit_point() XYLEM_NO_ANALYSIS {
     if ((pending & work::stop) != 0) {
         v.pending_work.fetch_and(~work::stop);
         port::this_cpu_work().flags.fetch_or(CpuWork::reschedule);
+        if (v.domain.shutting_down.load(std::memory_order_relaxed)) complete_shutdown(v.domain);
     }
     preempt_if_needed();
     e.at_exit.store(false, std::memory_order_relaxed);

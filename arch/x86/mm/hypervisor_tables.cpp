@@ -144,7 +144,8 @@ void build_hypervisor_tables(EarlyMemory& memory, u64 ram_end) {
 
     const u64 frame_total = ram_end >> page_shift;
     map_table(memory, layout::frame_table_start, align_up(frame_total * sizeof(PageInfo), page_size), 0);
-    map_table(memory, layout::m2p_start, align_up(frame_total * sizeof(u64), page_size), layout::m2p_guest_start);
+    // Whole pieces: tools map them so (XENMEM_machphys_mfn_list).
+    map_table(memory, layout::m2p_start, align_up(frame_total * sizeof(u64), 2 * mib), layout::m2p_guest_start);
     layout::frames_in_table = frame_total;
     flush_all_local();
 }
