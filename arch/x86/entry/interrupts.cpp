@@ -7,6 +7,7 @@
 #include "arch/x86/irqchip/vectors.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
+#include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "base/log.hpp"
 #include "core/irq/line.hpp"
@@ -95,11 +96,12 @@ Frame* handle_from_hypervisor(Frame* frame) {
         return nullptr;
     }
     if (frame->rip == reinterpret_cast<u64>(&guest_iret)) {
-        // The guest's own values made its iret fault. The fault's frame lies over the guest's, whose general registers were
-        // popped already and stand in the fault's frame.
+        // The guest's own values made its iret fault: its exception. The fault's frame lies over the guest's, whose general
+        // registers were popped already and stand in the fault's frame.
         ArchVcpu& v = current_arch();
+        const u32 error = frame->error_code;
         __builtin_memmove(&v.guest, frame, FRAME_ERROR_CODE);
-        pv::deliver_failsafe(v);
+        pv::inject_with_error(v, vector, error);
         return &v.guest;
     }
     report_fault(*frame);
@@ -130,11 +132,15 @@ void exit_work(Frame* frame) {
     if (pending != 0) {
         if ((pending & work::update_runstate) != 0) {
             vcpu.pending_work.fetch_and(~work::update_runstate);
+            const pv::KernelView view(v);
             publish_runstate(vcpu);
         }
-        if ((pending & work::nmi) != 0 && !v.nmi_in_progress) {
+        if ((pending & work::nmi) != 0) {
             vcpu.pending_work.fetch_and(~work::nmi);
-            pv::deliver_nmi(v);
+            if (v.nmi_in_progress)
+                v.nmi_held = true;
+            else
+                pv::deliver_nmi(v);
         }
     }
     if (event_deliverable(vcpu)) pv::deliver_event(v);

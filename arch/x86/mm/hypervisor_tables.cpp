@@ -123,7 +123,8 @@ void map_table(EarlyMemory& memory, u64 va, u64 bytes, u64 va2) {
         const Maddr chunk = memory.allocate(n, n == 2 * mib ? 2 * mib : page_size, ~u64{0});
         must(map_range(va, chunk, n, pte::read_write));
         if (va2 != 0) {
-            must(map_range(va2, chunk, n, pte::read_only | pte::user));
+            // Not global: user programs have other page tables, without it.
+            must(map_range(va2, chunk, n, (pte::read_only & ~pte::global) | pte::user));
             va2 += n;
         }
         va += n;

@@ -104,8 +104,9 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
     if (command != CALLBACKOP_unregister) return -static_cast<long>(XEN_ENOSYS);
     const Result<callback_unregister> r = GuestPtr<callback_unregister>(arg).read();
     if (!r) return to_hypercall_result(r.error());
-    // Event and failsafe entries are needed for as long as the guest runs.
-    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe) return -static_cast<long>(XEN_EINVAL);
+    // These entries are needed for as long as the guest runs.
+    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe || r->type == CALLBACKTYPE_syscall)
+        return -static_cast<long>(XEN_EINVAL);
     if (r->type == CALLBACKTYPE_nmi) {
         v.traps[2] = {};
         return 0;

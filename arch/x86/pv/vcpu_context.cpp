@@ -89,6 +89,7 @@ Result<> take_resources(ArchVcpu& v, const vcpu_guest_context& c) {
     }
     drop_roots(v);
     v.kernel_root = maddr_of(root).raw;
+    show_m2p(root);
     if (const Mfn user(c.ctrlreg[1] >> page_shift); user.raw != 0) (void)set_user_root(v, user);
     v.ldt_base = c.ldt_base;
     v.ldt_entries = c.ldt_ents <= 8192 && (c.ldt_base & page_mask) == 0 && !layout::in_hypervisor(c.ldt_base)
