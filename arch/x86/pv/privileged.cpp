@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/emul/privileged.hpp"
 #include "arch/x86/pv/cpuid.hpp"
@@ -13,6 +14,7 @@
 #include "core/domain/domain.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/io_rights.hpp"
+#include "core/port/sched.hpp"
 #include "cpu/guest_access.hpp"
 #include "cpu/guest_words.hpp"
 #include "cpu/instructions.hpp"
@@ -38,6 +40,15 @@ bool do_rdmsr(ArchVcpu& v) {
     if (!value) return false;
     v.guest.rax = static_cast<u32>(*value);
     v.guest.rdx = *value >> 32;
+    return true;
+}
+
+// False where the guest's own CR4.TSD keeps its programs from it.
+bool do_rdtsc(ArchVcpu& v) {
+    if ((v.cr4 & x86::cr4::tsd) != 0 && v.kernel_mode == 0) return false;
+    const u64 now = read_tsc(v);
+    v.guest.rax = static_cast<u32>(now);
+    v.guest.rdx = now >> 32;
     return true;
 }
 
@@ -138,14 +149,11 @@ bool execute(ArchVcpu& v, const PrivilegedOp& op) {
         case PrivilegedKind::cache_flush:
             if (port::may_choose_caching(v.vcpu->domain)) cpu::wbinvd();
             return true;
-        case PrivilegedKind::rdtsc:
-        case PrivilegedKind::rdtscp: {
-            const u64 now = cpu::rdtsc();
-            f.rax = static_cast<u32>(now);
-            f.rdx = now >> 32;
-            if (op.kind == PrivilegedKind::rdtscp) f.rcx = 0;
-            return (v.cr4 & x86::cr4::tsd) == 0 || v.kernel_mode != 0;
-        }
+        case PrivilegedKind::rdtsc: return do_rdtsc(v);
+        case PrivilegedKind::rdtscp:
+            if (!features().has_rdtscp || !do_rdtsc(v)) return false;
+            f.rcx = v.tsc_aux;
+            return true;
         default: return false;
     }
 }
@@ -165,11 +173,15 @@ bool emulate(ArchVcpu& v, const PrivilegedOp& op) {
 
 bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
     Frame& f = v.guest;
-    // The commonest of all, from every context switch of Linux: rdmsr of the user's GS base.
-    if (u64 code[1]; !only_forced && v.kernel_mode != 0 && cpu::read_guest_words(code, f.rip) && (code[0] & 0xffff) == 0x320f) {
-        if (!do_rdmsr(v)) return false;
-        f.rip += 2;
-        return true;
+    // The commonest of all: rdmsr of the user's GS base, from every context switch of Linux, and rdtsc where it is emulated.
+    if (u64 code[1]; !only_forced && cpu::read_guest_words(code, f.rip) && (f.rflags & x86::rflags::tf) == 0) {
+        const u64 opcode = code[0] & 0xffff;
+        const bool rdmsr = opcode == 0x320f && v.kernel_mode != 0;
+        if (rdmsr || opcode == 0x310f) {
+            if (rdmsr ? !do_rdmsr(v) : !do_rdtsc(v)) return false;
+            f.rip += 2;
+            return true;
+        }
     }
     emul::FetchWindow window{};
     window.valid = static_cast<u8>(fetch(v, window.bytes.data(), emul::max_instruction_length));
@@ -189,8 +201,14 @@ bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
 
 }  // namespace
 
+u64 read_tsc(const ArchVcpu& v) {
+    const GuestTsc& tsc = v.vcpu->domain.arch->tsc;
+    return tsc.emulated ? tsc.at(port::now()) : cpu::rdtsc();
+}
+
 u64 host_cr4_for(const ArchVcpu& v) {
     u64 cr4 = features().host_cr4 & ~(x86::cr4::tsd | x86::cr4::de);
+    if (v.vcpu->domain.arch->tsc.emulated) cr4 |= x86::cr4::tsd;
     return cr4 | (v.cr4 & (x86::cr4::tsd | x86::cr4::de));
 }
 
