@@ -146,8 +146,7 @@ Result<> get_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
     const u32 count = port::saved_msr_list(v, found);
     const u32 room = std::exchange(op.msr_count, count);
     if (room < count) return fail(XEN_ENOBUFS);
-    for (u32 i = 0; i < count; ++i)
-        TRY(list.element(i).write({.index = found[i].index, .reserved = 0, .value = found[i].value}));
+    for (u32 i = 0; i < count; ++i) TRY(list.element(i).write({.index = found[i].index, .reserved = 0, .value = found[i].value}));
     return {};
 }
 
@@ -161,7 +160,7 @@ Result<> set_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
     if (op.msr_count > known_msrs) return fail(XEN_EINVAL);
     for (u32 i = 0; i < op.msr_count; ++i) {
         const Result<xen_domctl_vcpu_msr_t> m = list.element(i).read();
-        const Result<> done = !m                ? fail(m.error())
+        const Result<> done = !m                 ? fail(m.error())
                               : m->reserved != 0 ? fail(XEN_EINVAL)
                                                  : port::set_saved_msr(v, m->index, m->value);
         if (done) continue;

@@ -44,7 +44,7 @@ struct Domain {
     std::atomic<u32> controller_pauses{0};
     std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
     bool is_xenstore_domain = false;   // as its creator said; only shown
-    bool has_run = false;  // a controller let it go for the first time: what it sees of its CPUs stays. Under `lock`
+    bool has_run = false;              // a controller let it go for the first time: what it sees of its CPUs stays. Under `lock`
     xen_domain_handle_t handle{};
     std::atomic<i64> time_offset_seconds{0};  // its wall clock against the machine's
 

@@ -9,7 +9,7 @@
 namespace xylem {
 struct Domain;
 struct Vcpu;
-}
+}  // namespace xylem
 
 namespace xylem::port {
 
@@ -37,10 +37,10 @@ using FeatureSet = std::array<u32, feature_words>;
 
 // Whose view of the CPU.
 enum class PolicyKind : u8 {
-    raw,          // what the CPU says
-    host,         // what the hypervisor uses of it
-    pv_max,       // what a PV guest can have at all
-    pv_default,   // what it has without being asked
+    raw,         // what the CPU says
+    host,        // what the hypervisor uses of it
+    pv_max,      // what a PV guest can have at all
+    pv_default,  // what it has without being asked
 };
 FeatureSet cpu_features(PolicyKind kind);
 

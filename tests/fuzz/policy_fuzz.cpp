@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hostile CPU policies: whatever list of leaves and MSRs comes from tools, it is refused by name or gives a policy that the CPU and
-// the hypervisor can keep, and that is taken back as it was given out.
+// Hostile CPU policies: whatever list of leaves and MSRs comes from tools, it is refused by name or gives a policy that the CPU
+// and the hypervisor can keep, and that is taken back as it was given out.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -34,7 +34,8 @@ const CpuPolicy& max_policy(bool amd) {
 
 // Leaves that exist come as one byte, so that inputs get past the first checks.
 xen_cpuid_leaf_t leaf_of(const u8* at) {
-    constexpr u32 known[] = {0, 1, 2, 4, 7, 0xb, 0xd, 0x40000000, 0x40000100, 0x80000000, 0x80000001, 0x80000007, 0x80000008, 0x80000021};
+    constexpr u32 known[] = {0,          1,          2,          4,          7,          0xb,        0xd,
+                             0x40000000, 0x40000100, 0x80000000, 0x80000001, 0x80000007, 0x80000008, 0x80000021};
     xen_cpuid_leaf_t l;
     std::memcpy(&l, at + 2, sizeof l);
     if (at[0] < std::size(known)) {

@@ -21,7 +21,7 @@ struct ArchDomain {
 
     pv::SharedPolicy* cpu_policy = nullptr;  // what CPUID tells the domain; its own count; fixed once the domain has run
 
-    GuestTsc tsc;                            // likewise
+    GuestTsc tsc;  // likewise
 
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;

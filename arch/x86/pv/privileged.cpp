@@ -7,6 +7,7 @@
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/emul/privileged.hpp"
 #include "arch/x86/pv/cpuid.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/io_ports.hpp"
 #include "arch/x86/pv/msr.hpp"
@@ -59,6 +60,7 @@ u64 shown_cr4(const ArchVcpu& v) {
 
 void write_guest_cr4(ArchVcpu& v, u64 value) {
     v.cr4 = value & features().guest_cr4_bits;
+    if (allowed_states(v.vcpu->domain) == 0) v.cr4 &= ~x86::cr4::osxsave;
     cpu::write_cr4(host_cr4_for(v));
 }
 
@@ -88,7 +90,7 @@ bool write_control(ArchVcpu& v, const PrivilegedOp& op) {
 
 bool do_xsetbv(ArchVcpu& v) {
     const u64 value = (v.guest.rdx << 32) | static_cast<u32>(v.guest.rax);
-    if (static_cast<u32>(v.guest.rcx) != 0 || (value & 1) == 0 || (value & ~features().xcr0) != 0) return false;
+    if (static_cast<u32>(v.guest.rcx) != 0 || (value & 1) == 0 || (value & ~allowed_states(v.vcpu->domain)) != 0) return false;
     if (!cpu::try_xsetbv(0, value)) return false;
     v.xcr0 = value;
     return true;

@@ -40,7 +40,8 @@ cpu::CpuidRegs guest_time_leaf(const GuestTsc& tsc, u32 subleaf) {
     const u64 khz = time::tsc_hertz() / 1000;
     switch (subleaf) {
         case 0: {
-            const u32 kind = (time::tsc_is_stable() ? is_safe : 0) | (tsc.emulated ? is_emulated : 0) | (features().has_rdtscp ? knows_rdtscp : 0);
+            const u32 kind = (time::tsc_is_stable() ? is_safe : 0) | (tsc.emulated ? is_emulated : 0) |
+                             (features().has_rdtscp ? knows_rdtscp : 0);
             return {kind, tsc.mode, tsc.emulated ? tsc.khz : static_cast<u32>(khz), tsc.incarnation};
         }
         case 1: {

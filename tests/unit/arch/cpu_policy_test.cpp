@@ -52,17 +52,17 @@ INSTANTIATE_TEST_SUITE_P(Vendors, Policy, testing::Bool(), [](const auto& i) { r
 TEST_P(Policy, what_a_guest_at_ring_3_cannot_use_is_not_in_pv_max) {
     const CpuPolicy host = made(PolicyKind::host);
     const CpuPolicy max = made(PolicyKind::pv_max);
-    for (const u32 f : {XEN_X86_FEATURE_VME, XEN_X86_FEATURE_PSE, XEN_X86_FEATURE_MTRR, XEN_X86_FEATURE_PGE, XEN_X86_FEATURE_PSE36,
-                        XEN_X86_FEATURE_VMX, XEN_X86_FEATURE_MONITOR, XEN_X86_FEATURE_PCID, XEN_X86_FEATURE_X2APIC,
-                        XEN_X86_FEATURE_TSC_DEADLINE, XEN_X86_FEATURE_SVM, XEN_X86_FEATURE_PAGE1GB, XEN_X86_FEATURE_SMEP,
-                        XEN_X86_FEATURE_SMAP, XEN_X86_FEATURE_INVPCID, XEN_X86_FEATURE_XSAVES, XEN_X86_FEATURE_PKU,
-                        XEN_X86_FEATURE_UMIP, XEN_X86_FEATURE_CET_SS, XEN_X86_FEATURE_RTM}) {
+    for (const u32 f : {XEN_X86_FEATURE_VME,    XEN_X86_FEATURE_PSE,          XEN_X86_FEATURE_MTRR,    XEN_X86_FEATURE_PGE,
+                        XEN_X86_FEATURE_PSE36,  XEN_X86_FEATURE_VMX,          XEN_X86_FEATURE_MONITOR, XEN_X86_FEATURE_PCID,
+                        XEN_X86_FEATURE_X2APIC, XEN_X86_FEATURE_TSC_DEADLINE, XEN_X86_FEATURE_SVM,     XEN_X86_FEATURE_PAGE1GB,
+                        XEN_X86_FEATURE_SMEP,   XEN_X86_FEATURE_SMAP,         XEN_X86_FEATURE_INVPCID, XEN_X86_FEATURE_XSAVES,
+                        XEN_X86_FEATURE_PKU,    XEN_X86_FEATURE_UMIP,         XEN_X86_FEATURE_CET_SS,  XEN_X86_FEATURE_RTM}) {
         EXPECT_TRUE(has(host, f)) << f;
         EXPECT_FALSE(has(max, f)) << f;
     }
-    for (const u32 f : {XEN_X86_FEATURE_HYPERVISOR, XEN_X86_FEATURE_SYSCALL, XEN_X86_FEATURE_NX, XEN_X86_FEATURE_LM,
-                        XEN_X86_FEATURE_XSAVE, XEN_X86_FEATURE_AVX512F, XEN_X86_FEATURE_FSGSBASE, XEN_X86_FEATURE_RDTSCP,
-                        XEN_X86_FEATURE_ITSC})
+    for (const u32 f :
+         {XEN_X86_FEATURE_HYPERVISOR, XEN_X86_FEATURE_SYSCALL, XEN_X86_FEATURE_NX, XEN_X86_FEATURE_LM, XEN_X86_FEATURE_XSAVE,
+          XEN_X86_FEATURE_AVX512F, XEN_X86_FEATURE_FSGSBASE, XEN_X86_FEATURE_RDTSCP, XEN_X86_FEATURE_ITSC})
         EXPECT_TRUE(has(max, f)) << f;
     EXPECT_FALSE(has(made(PolicyKind::pv_default), XEN_X86_FEATURE_ITSC));
     EXPECT_FALSE(has(host, XEN_X86_FEATURE_OSXSAVE));
@@ -74,9 +74,9 @@ TEST_P(Policy, what_the_user_forbade_is_gone_with_all_that_builds_on_it) {
     environment.features.has_xsave = environment.features.has_fsgsbase = false;
     environment.features.xcr0 = 1;
     const CpuPolicy host = made(PolicyKind::host);
-    for (const u32 f : {XEN_X86_FEATURE_XSAVE, XEN_X86_FEATURE_AVX, XEN_X86_FEATURE_FMA, XEN_X86_FEATURE_F16C, XEN_X86_FEATURE_XOP,
-                        XEN_X86_FEATURE_AVX2, XEN_X86_FEATURE_AVX512BW, XEN_X86_FEATURE_AVX512_BITALG, XEN_X86_FEATURE_VAES,
-                        XEN_X86_FEATURE_XSAVEOPT, XEN_X86_FEATURE_FSGSBASE})
+    for (const u32 f : {XEN_X86_FEATURE_XSAVE, XEN_X86_FEATURE_AVX, XEN_X86_FEATURE_FMA, XEN_X86_FEATURE_F16C,
+                        XEN_X86_FEATURE_XOP, XEN_X86_FEATURE_AVX2, XEN_X86_FEATURE_AVX512BW, XEN_X86_FEATURE_AVX512_BITALG,
+                        XEN_X86_FEATURE_VAES, XEN_X86_FEATURE_XSAVEOPT, XEN_X86_FEATURE_FSGSBASE})
         EXPECT_FALSE(has(host, f)) << f;
     EXPECT_TRUE(has(host, XEN_X86_FEATURE_AESNI));
     for (const auto& r : domain_policy(host).xstate) EXPECT_EQ(r.a | r.b | r.c | r.d, 0u);
@@ -186,10 +186,23 @@ TEST_P(Policy, leaves_that_no_policy_has_are_refused_by_name) {
         return !r && r.error() == XEN_ERANGE && fault.leaf == leaf && fault.subleaf == subleaf && fault.msr == ~0U;
     };
     constexpr u32 none = XEN_CPUID_NO_SUBLEAF;
-    for (const auto& [leaf, subleaf] : std::initializer_list<std::pair<u32, u32>>{
-             {0, 0}, {0, 5}, {7, none}, {7, 3}, {4, 6}, {0xb, 2}, {0xd, 63}, {0xd, none}, {0xe, none}, {0x20000000, none},
-             {0x40000001, none}, {0x40000000, 0}, {0x40000101, none}, {0x80000022, none}, {0x8086'0000, none}, {0xffffffff, none},
-             {0xc0000000, none}})
+    for (const auto& [leaf, subleaf] : std::initializer_list<std::pair<u32, u32>>{{0, 0},
+                                                                                  {0, 5},
+                                                                                  {7, none},
+                                                                                  {7, 3},
+                                                                                  {4, 6},
+                                                                                  {0xb, 2},
+                                                                                  {0xd, 63},
+                                                                                  {0xd, none},
+                                                                                  {0xe, none},
+                                                                                  {0x20000000, none},
+                                                                                  {0x40000001, none},
+                                                                                  {0x40000000, 0},
+                                                                                  {0x40000101, none},
+                                                                                  {0x80000022, none},
+                                                                                  {0x8086'0000, none},
+                                                                                  {0xffffffff, none},
+                                                                                  {0xc0000000, none}})
         EXPECT_TRUE(refused(leaf, subleaf)) << std::hex << leaf << ":" << subleaf;
     EXPECT_FALSE(refused(7, 2));
     EXPECT_FALSE(refused(0x80000021, none));

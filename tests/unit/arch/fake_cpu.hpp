@@ -24,7 +24,8 @@ inline void put_xstate(u64 states) {
 
 // A server CPU with everything switched on that CPUID can say in the words that matter; `amd` chooses the vendor.
 inline void become_server_cpu(bool amd) {
-    const CpuidValue vendor = amd ? CpuidValue{0x10, 0x68747541, 0x444d4163, 0x69746e65} : CpuidValue{0x16, 0x756e6547, 0x6c65746e, 0x49656e69};
+    const CpuidValue vendor =
+        amd ? CpuidValue{0x10, 0x68747541, 0x444d4163, 0x69746e65} : CpuidValue{0x16, 0x756e6547, 0x6c65746e, 0x49656e69};
     put_leaf(0, 0, vendor);
     put_leaf(1, 0, {0x800f12, 0x05040800, 0xffffffff, 0xffffffff});
     put_leaf(2, 0, {0x76036301, 0xf0b5ff, 0, 0xc30000});

@@ -167,7 +167,8 @@ TEST_F(PolicyOps, a_policy_is_fixed_once_the_domain_has_run) {
 
 TEST_F(PolicyOps, hostile_leaves_change_nothing_or_give_a_possible_policy) {
     std::mt19937 random(7);
-    constexpr u32 interesting[] = {0, 1, 4, 7, 0xb, 0xd, 0x40000000, 0x40000100, 0x80000000, 0x80000001, 0x80000007, 0x80000008, 0x80000021};
+    constexpr u32 interesting[] = {0,          1,          4,          7,          0xb,        0xd,       0x40000000,
+                                   0x40000100, 0x80000000, 0x80000001, 0x80000007, 0x80000008, 0x80000021};
     for (int round = 0; round < 3000; ++round) {
         const u32 count = random() % 0x79;
         for (u32 i = 0; i < count; ++i) {
@@ -281,6 +282,29 @@ TEST_F(PolicyOps, tsc_modes) {
         }
 }
 
+TEST_F(PolicyOps, a_guest_switches_on_only_what_its_policy_has) {
+    const auto allowed = [&](u64 value) {
+        w.run(other);
+        ArchVcpu& v = *d.vcpus[0]->arch;
+        w.put(other, "\x0f\x01\xd1", 3, 0x800);  // xsetbv
+        v.guest.rip = va(0x800);
+        v.guest.rcx = 0;
+        v.guest.rax = value;
+        v.guest.rdx = 0;
+        const bool done = pv::emulate_privileged(v);
+        w.run(dom0);
+        return done;
+    };
+    EXPECT_TRUE(allowed(0xe7));
+    EXPECT_FALSE(allowed(0x2e7));
+    xen_cpuid_leaf_t leaf7{7, 0, 0, 1 << 5, 0, 0};  // AVX2 only
+    set_leaf(leaf7, 0);
+    EXPECT_TRUE(allowed(7));
+    EXPECT_FALSE(allowed(0xe7));
+    set_leaf({1, none, 0, 0, 0, ~0U}, 0);  // no XSAVE
+    EXPECT_FALSE(allowed(1));
+}
+
 TEST_F(PolicyOps, an_emulated_tsc_traps_and_counts_system_time) {
     w.run(other);
     ArchVcpu& v = *d.vcpus[0]->arch;
@@ -319,7 +343,8 @@ TEST_F(PolicyOps, an_emulated_tsc_traps_and_counts_system_time) {
 TEST_F(PolicyOps, a_guest_computes_system_time_from_an_emulated_tsc) {
     std::mt19937_64 random(3);
     for (const u32 khz : {1'000u, 1'000'000u, 2'445'432u, 5'000'000u}) {
-        xen_domctl_tsc_info op{.tsc_mode = 1, .gtsc_khz = khz, .incarnation = 0, .pad = 0, .elapsed_nsec = random() % (u64{1} << 50)};
+        xen_domctl_tsc_info op{
+            .tsc_mode = 1, .gtsc_khz = khz, .incarnation = 0, .pad = 0, .elapsed_nsec = random() % (u64{1} << 50)};
         ASSERT_EQ(code(set_tsc_info(d, op)), 0);
         const GuestTsc& tsc = d.arch->tsc;
         const i64 tick = 1'000'000 / khz + 1;
