@@ -158,7 +158,10 @@ void clear_above_limits(CpuPolicy& p) {
 
 // Leaves that are the same for every PV guest, whatever it wished: those that only the hypervisor can act on are gone.
 void clear_hypervisor_leaves(CpuPolicy& p) {
-    for (const u32 leaf : {3U, 5U, 6U, 8U, 9U, 0xaU, 0xcU}) p.basic[leaf] = {};
+    for (const u32 leaf : {3U, 4U, 5U, 6U, 7U, 8U, 9U, 0xaU, 0xbU, 0xcU, 0xdU}) p.basic[leaf] = {};
+    u32 caches = 0;
+    while (caches < CpuPolicy::cache_end && (p.cache[caches].a & 0x1f) != 0) ++caches;
+    clear_from(p.cache, caches + 1);  // the reader stops at the first that is none
     clear_from(p.topology, 0);
     p.extended[7] = {0, 0, 0, p.extended[7].d};
     p.extended[8] = {p.extended[8].a, p.extended[8].b, p.extended[8].c, 0};
@@ -258,6 +261,7 @@ void make_consistent(CpuPolicy& p, const CpuPolicy& max) {
     rebuild_xstate(p, f);
     p.basic[1].b &= 0x00ffffff;
     p.extended[8].a = max.extended[8].a;
+    p.platform_info &= max.platform_info;
     clear_above_limits(p);
 }
 

@@ -152,7 +152,7 @@ TEST_P(Policy, whatever_was_wished_the_result_is_possible_and_stable) {
         auto* words = reinterpret_cast<u32*>(&wish);
         for (int i = 0; i < 40; ++i) {
             u32& word = words[random() % (sizeof wish / 4)];
-            word = random() % 2 != 0 ? random() : word ^ (1U << random() % 32);
+            word = random() % 2 != 0 ? static_cast<u32>(random()) : word ^ (1U << random() % 32);
         }
         make_consistent(wish, max);
         FeatureSet allowed = features_of(max);
