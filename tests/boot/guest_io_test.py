@@ -57,7 +57,7 @@ check ping_to_dom0 equal "$(guest_do io 'ping -q -c PINGS 10.9.0.1' | grep -o '[
 head -c $((TRANSFER << 20)) /dev/urandom >/tmp/sent
 to_guest() {
     guest_do io 'nc -l -p 5000 >/tmp/data & echo $! >/tmp/nc' && sleep 1 && timeout 500 nc -N 10.9.0.2 5000 </tmp/sent &&
-        within 60 equal "$(guest_do io 'while kill -0 $(cat /tmp/nc) 2>/dev/null; do sleep 1; done; md5sum </tmp/data')" "$(md5sum </tmp/sent)"
+        equal "$(guest_do io 'while kill -0 $(cat /tmp/nc) 2>/dev/null; do sleep 1; done; md5sum </tmp/data')" "$(md5sum </tmp/sent)"
 }
 from_guest() {
     timeout 500 nc -l -p 5001 >/tmp/received </dev/null & local listener=$!
@@ -81,7 +81,7 @@ check still_reached ping -q -c 3 10.9.0.2
 check unmount guest_do io 'cp /a/sum /tmp/sum; umount /a /b'
 sum=$(guest_do io 'cat /tmp/sum')
 check shutdown xl shutdown -w io
-check loops_free within 30 equal "$(losetup -a | grep -c /var/tmp)" 0
+check loops_free within 30 no_loops
 dom0_sees() { mount -o loop,ro /var/tmp/$1.img /mnt && equal "$(md5sum </mnt/data)" "$sum" && umount /mnt; }
 check dom0_sees_a dom0_sees a
 check dom0_sees_b dom0_sees b

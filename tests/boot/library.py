@@ -50,7 +50,10 @@ fails() { if "$@"; then echo "worked, but must not: $*"; return 1; fi; }
 within() { local left=$(($1 * 5)); shift; until "$@" >/dev/null 2>&1; do left=$((left - 1)); [ $left -gt 0 ] || { "$@"; return; }; sleep 0.2; done; }
 only_dom0() { [ "$(xl list | wc -l)" = 2 ] || { xl list; return 1; }; }
 free_pages() { /xylem/probe free-pages; }
-same_free_pages() { within 20 [ "$(free_pages)" = "$1" ] || { echo "free pages: $1 before, $(free_pages) now"; return 1; }; }
+no_loops() { ! losetup -a | grep /var/tmp; }
+# The hypervisor's own pools may have grown by a few pages: SLACK says how many (64).
+pages_back() { [ "$(free_pages)" -ge $(($1 - $2)) ]; }
+same_free_pages() { within 20 pages_back "$1" "${2:-64}" || { echo "free pages: $1 before, $(free_pages) now"; return 1; }; }
 no_oops() { ! dmesg | grep -A 12 -e 'BUG:' -e 'Oops' -e 'Call Trace' -e 'soft lockup' -e 'rcu.*stall'; }
 domain_state() { xl list "$1" | awk 'NR == 2 { print $5 }'; }
 """
