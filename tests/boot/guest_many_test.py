@@ -63,7 +63,7 @@ say ready
 [ $((n % 2)) = 0 ] && while :; do :; done
 serve
 S
-    guest_config m$n 'memory = 80' "cpu_weight = $((n % 4 < 2 ? 256 : 512))"
+    guest_config m$n 'memory = 96' "cpu_weight = $((n % 4 < 2 ? 256 : 512))"
     check create_$n guest_create m$n
     check ready_$n wait_log m$n 'xylem-domu: ready' 900
 done

@@ -17,7 +17,7 @@ printf '#!/bin/bash\nshift; exec "$@"\n' >/tmp/fakessh; chmod +x /tmp/fakessh
 guest_script g <<< serve
 guest_config g 'uuid = "11111111-2222-3333-4444-555555555555"' 'vcpus = 2' 'memory = 192' 'maxmem = 256' \
     'disk = ["format=raw,vdev=xvda,access=rw,target=/var/tmp/a.img"]' 'vif = ["mac=00:16:3e:00:00:01,bridge=xenbr0"]'
-guest_config second 'memory = 64'
+guest_config second 'memory = 96'
 guest_config too-much-memory 'memory = 9000000'
 guest_config too-many-vcpus 'vcpus = 9000'
 guest_config no-kernel 'kernel = "/nowhere"'

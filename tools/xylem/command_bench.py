@@ -33,6 +33,7 @@ ROWS = [  # key printed by bench/guest, words for people
     ("evtchn-one-task", "event channel loopback, one task"),
     ("evtchn-two-tasks", "event channel ping-pong, two tasks"),
     ("domain-round-trip", "event to another domain and back"),
+    ("loaded-round-trip", "the same with a busy guest beside"),
     ("block-read-64k", "read 64 KiB of a disk by blkback"),
     ("block-write-64k", "write 64 KiB to a disk by blkback"),
     ("send-to-dom0", "send 1 MiB to dom0 by netback, TCP"),
@@ -78,9 +79,13 @@ echo "DOMU overhead=$(((free - $(/xylem/bench free)) * 4 - 256 * 1024))"
 echo "DOMU up=$(from_log guest 'xylem-domu: up .*seconds=' | tr -d .)"
 wait_log guest '^ECHO ' 3000 || exit 1
 /xylem/bench send send-to-domu 10.9.0.2 5002 | sed 's/^/DOMU /'
-/xylem/bench ping "$(xl domid guest)" "$(from_log guest '^ECHO ')" | sed 's/^/DOMU /'
+/xylem/bench ping "$(xl domid guest)" "$(from_log guest 'ECHO ')" | sed 's/^/DOMU /'
+guest_script spin <<< 'say ready; while :; do :; done'
+guest_config spin 'memory = 128'
+guest_create spin >/dev/null && wait_log spin 'xylem-domu: ready' 900 || exit 1
+/xylem/bench ping "$(xl domid guest)" "$(from_log guest 'ECHO ')" | sed 's/^/DOMU /; s/domain-round-trip/loaded-round-trip/'
 tr -d '\\r' <"$(guest_log guest)" | sed -n 's/^BENCH/DOMU BENCH/p'
-xl destroy guest
+xl destroy spin; xl destroy guest
 """
 
 
