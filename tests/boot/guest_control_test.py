@@ -9,8 +9,8 @@ echo 8 >/proc/sys/kernel/printk; echo 1 >/proc/sys/kernel/sysrq
 serve
 S
 guest_config g 'vcpus = 2' 'memory = 192' 'maxmem = 256'
-check create guest_create g
-check serving wait_log g 'xylem-domu: serving' 120
+need create guest_create g
+need serving wait_log g 'xylem-domu: serving' 120
 
 # memory: what xl shows, what the hypervisor has left, and what the guest sees
 free=$(free_pages)

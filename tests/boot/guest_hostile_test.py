@@ -23,7 +23,7 @@ check ramdisk_too_big refused m9 'memory = 24'
 HOSTILE = r"""
 guest() { guest_script $1 <<< "load xen; serve"; guest_add $1 /xylem/probe; guest_config $1 'memory = 128' "${@:2}"; guest_create $1 && wait_log $1 'xylem-domu: serving' 120; }
 type_in() { echo "1 $2" >"$(xenstore-read /local/domain/$(xl domid $1)/console/tty)"; }
-check good_guest guest good
+need good_guest guest good
 answers() { equal "$(limit=120 guest_do good 'echo $((6 * 7))')" 42; }
 
 check bad_guest guest bad

@@ -35,8 +35,8 @@ S
 guest_config io 'vcpus = 2' 'disk = ["format=raw,vdev=xvda,access=rw,target=/var/tmp/a.img",
     "format=raw,vdev=xvdb,access=rw,backendtype=qdisk,target=/var/tmp/b.img", "format=qcow2,vdev=xvdc,access=rw,target=/var/tmp/c.qcow2"]' \\
     'vif = ["mac=00:16:3e:00:00:01,bridge=xenbr0"]'
-check create guest_create io
-check serving wait_log io 'xylem-domu: serving' 120
+need create guest_create io
+need serving wait_log io 'xylem-domu: serving' 120
 """
 IO = SETUP + r"""
 limit=600
@@ -116,7 +116,7 @@ S
     mkdir -p $guests/$name/dev/shm
     guest_add $name stress-ng
     guest_config $name 'vcpus = 2' 'memory = 256'
-    check create_$name guest_create $name
+    need create_$name guest_create $name
 done
 for name in s1 s2 s3; do
     check done_$name wait_log $name 'xylem-domu: stress' $((SECONDS * 4 + 300))

@@ -6,9 +6,9 @@ from library import guest_script, judge_checks
 STARTS = """
 guest_script one <<< serve
 guest_config one
-check create guest_create one
+need create guest_create one
 check up wait_log one 'xylem-domu: up .*cpus=1 ' 120
-check serving wait_log one 'xylem-domu: serving' 60
+need serving wait_log one 'xylem-domu: serving' 60
 check console equal "$(guest_do one 'echo sum=$((6 * 7))')" sum=42
 check memory between 200 "$(guest_do one memory)" 256
 check listed equal "$(xl list one | awk 'NR == 2 { print $1, $3, $4 }')" 'one 256 1'
@@ -33,8 +33,8 @@ check gone wait_gone one
 free=$(free_pages)
 guest_script two <<< serve
 guest_config two 'vcpus = 2' 'memory = 192'
-check create_two guest_create two
-check serving_two wait_log two 'xylem-domu: serving' 120
+need create_two guest_create two
+need serving_two wait_log two 'xylem-domu: serving' 120
 check two_cpus equal "$(guest_do two nproc)" 2
 check both_run guest_do two 'for cpu in 0 1; do taskset -c $cpu sh -c "i=0; while [ \\$i -lt 1000 ]; do i=\\$((i+1)); done" || exit 1; done'
 check destroy xl destroy two
@@ -57,7 +57,7 @@ def test_guest_starts(boot):
 REPEAT = """
 guest_config small 'memory = 128'
 cycle() {{ xl create $1 $guests/small.cfg >/dev/null && [ -z "$1" ] && sleep 0.$((RANDOM % 10)); xl destroy small; }}
-check first cycle ""
+need first cycle ""
 free=$(free_pages)
 many() {{
     local n
@@ -81,7 +81,7 @@ def test_guest_create_destroy(boot, count):
 # A process of xl's is killed while it builds the guest; what is left must be a domain that can be destroyed, or none.
 FIRE = """
 guest_config victim 'memory = 128'
-check warm xl create $guests/victim.cfg
+need warm xl create $guests/victim.cfg
 check warm_gone xl destroy victim
 free=$(free_pages)
 clean() { local id; for id in $(xl list | awk 'NR > 2 { print $2 }'); do xl destroy "$id" || return 1; done; only_dom0; }

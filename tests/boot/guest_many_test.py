@@ -10,8 +10,8 @@ weights=(WEIGHTS)
 for n in ${!weights[@]}; do
     guest_script w$n <<< 'say ready; while :; do :; done'
     guest_config w$n 'memory = 96' 'cpus = "1"' "cpu_weight = ${weights[n]}"
-    check create_$n guest_create w$n
-    check ready_$n wait_log w$n 'xylem-domu: ready' 300
+    need create_$n guest_create w$n
+    need ready_$n wait_log w$n 'xylem-domu: ready' 300
 done
 all_times() { for n in ${!weights[@]}; do /xylem/probe cpu-times | awk -v id="${ids[n]}" '$1 == id { printf "%d ", $2 / 1000000 }'; done; }
 for n in ${!weights[@]}; do ids[n]=$(xl domid w$n); done
@@ -64,8 +64,8 @@ say ready
 serve
 S
     guest_config m$n 'memory = 96' "cpu_weight = $((n % 4 < 2 ? 256 : 512))"
-    check create_$n guest_create m$n
-    check ready_$n wait_log m$n 'xylem-domu: ready' 900
+    need create_$n guest_create m$n
+    need ready_$n wait_log m$n 'xylem-domu: ready' 900
 done
 answer running $(($(xl list | wc -l) - 2))
 for n in $(seq $count); do ids[n]=$(xl domid m$n); done

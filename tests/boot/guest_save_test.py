@@ -25,9 +25,9 @@ disk &
 serve
 S
 guest_config mover 'vcpus = 2' 'memory = 160' 'disk = ["format=raw,vdev=xvda,access=rw,target=/var/tmp/a.img"]' 'vif = ["mac=00:16:3e:00:00:01,bridge=xenbr0"]'
-check create guest_create mover
-check serving wait_log mover 'xylem-domu: serving' 120
-check loads_run guest_do mover 'wait_for 60 [ -s /tmp/rounds ]'
+need create guest_create mover
+need serving wait_log mover 'xylem-domu: serving' 120
+need loads_run guest_do mover 'wait_for 60 [ -s /tmp/rounds ]'
 rounds() { guest_do mover 'wc -l </tmp/rounds'; }
 clock() {  # the guest's wall clock is dom0's, to two seconds on each side of the time it takes to ask
     local before=$(date +%s) now; now=$(guest_do mover 'date +%s') || return 1
@@ -46,7 +46,7 @@ cycle() {
     clock && goes_on
 }
 many() { local n; for n in $(seq COUNT); do cycle || { echo "cycle $n"; return 1; }; done; }
-check cycles many
+need cycles many
 checkpoint() { local id=$(xl domid mover); xl save -c mover /var/tmp/check.save && equal "$(xl domid mover)" "$id" && clock && goes_on; }
 check checkpoint checkpoint
 check two_cpus equal "$(guest_do mover nproc)" 2
@@ -78,9 +78,9 @@ def test_guest_save_restore(boot, count):
 BROKEN = r"""
 guest_script plain <<< serve
 guest_config plain 'memory = 128'
-check create guest_create plain
-check serving wait_log plain 'xylem-domu: serving' 120
-check save xl save plain /var/tmp/good.save
+need create guest_create plain
+need serving wait_log plain 'xylem-domu: serving' 120
+need save xl save plain /var/tmp/good.save
 free=$(free_pages)
 size=$(stat -c %s /var/tmp/good.save)
 # bytes at some offsets replaced by others: file header, configuration, the stream's header, its first records, and a cut end

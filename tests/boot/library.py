@@ -40,10 +40,12 @@ GUESTS = r"""
 . /xylem/guest/lib.sh
 check() {
     local name=$1 status; shift
-    ("$@") >/tmp/check.out 2>&1; status=$?
+    ("$@") >/tmp/check.out 2>&1; status=$?; checked=$status
     if [ $status = 0 ]; then echo "CHECK $name ok"; else echo "CHECK $name FAILED with status $status: $*"; fi
     sed "s/^/  $name: /" /tmp/check.out | tail -40
 }
+# need: a check without which the rest makes no sense
+need() { check "$@"; [ $checked = 0 ] || { echo "NEEDED $1"; exit 1; }; }
 equal() { [ "$1" = "$2" ] || { echo "got '$1', wanted '$2'"; return 1; }; }
 between() { [ "$2" -ge "$1" ] && [ "$2" -le "$3" ] || { echo "got '$2', wanted $1 to $3"; return 1; }; }
 fails() { if "$@"; then echo "worked, but must not: $*"; return 1; fi; }
