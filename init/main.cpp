@@ -93,6 +93,20 @@ void mark_frames(const BootInfo& boot) {
     mark(at, count);
 }
 
+// dom0's tools read the M2P through mappings of their own: its frames are domid_xen's, used for ever as something that nobody
+// can have writable.
+void share_m2p() {
+    for (u64 piece = 0; piece < port::m2p_extents(); ++piece) {
+        const Mfn first = port::m2p_extent(piece);
+        for (u64 i = 0; i < 2 * mib / page_size; ++i) {
+            PageInfo& page = *find_page(first + i);
+            page.set_owner(domid_xen);
+            page.store(PageState{PageState::one_reference | PageState::one_type_use | PageState::validated_bit}.with_type(
+                PageType::segment_descriptors));
+        }
+    }
+}
+
 class MappedMemory final : public acpi::PhysicalMemory {
    public:
     const u8* map(Maddr start, usize bytes) override {
@@ -223,6 +237,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     patch_for_this_cpu();
     build_hypervisor_tables(early_memory, end_of_ram(hv.boot));
     mark_frames(hv.boot);
+    share_m2p();
     hv.kernel = dom0::unpack_kernel(hv.boot.modules[0], early_memory);
     // The packed kernel is no longer needed.
     early_memory.add(hv.boot.modules[0].start.raw, hv.boot.modules[0].start.raw + hv.boot.modules[0].bytes);

@@ -107,6 +107,7 @@ PvWorld::~PvWorld() {
         for (u32 i = 0; i < d.max_vcpus; ++i) {
             timer_cancel(d.vcpus[i]->singleshot);
             timer_cancel(d.vcpus[i]->periodic);
+            sched::end(*d.vcpus[i]);
             sched::remove(*d.vcpus[i]);
             destroy_pv_vcpu(*d.vcpus[i]);
             OwnPtr<Vcpu>(std::exchange(d.vcpus[i], nullptr)).reset();

@@ -70,7 +70,8 @@ void to_world() {
 // The way to the guest.
 void exit_path() {
     cpu::irq_disable();
-    while (port::this_cpu_work().flags.load() != 0) sched::preempt_if_needed();
+    const auto held = [] { return (port::current().pending_work.load() & (work::stop | work::end)) != 0; };
+    while (port::this_cpu_work().flags.load() != 0 || held()) sched::exit_point();
 }
 
 void enter() {
@@ -133,9 +134,8 @@ World::World(u32 cpus) {
 }
 
 World::~World() {
-    // Paused vCPUs leave their CPUs by themselves.
     for (auto& v : vcpus_)
-        if (!v->sched.is_idle) sched::pause(*v);
+        if (!v->sched.is_idle) sched::end(*v);
     run_until(machine.now + 1'000'000);
     for (auto& v : vcpus_) {
         if (!v->sched.is_idle) sched::remove(*v);
@@ -278,10 +278,14 @@ void wait_for_interrupt() {
     a.halted = false;
 }
 
-void preemption_point() {
-    if (host::guest_map != nullptr) return host::guest_map->preemption_point();
+bool preemption_point() {
+    if (host::guest_map != nullptr) {
+        host::guest_map->preemption_point();
+        return true;
+    }
     host::interleave();
     if (this_cpu_work().flags.load() != 0) sched::preempt_if_needed();
+    return !current().sched.ending.load();
 }
 
 void update_vcpu_time(Vcpu&) {

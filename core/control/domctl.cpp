@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
+
 #include "core/control/bitmap.hpp"
 #include "core/control/control.hpp"
+#include "core/control/cpu_policy.hpp"
 #include "core/control/cpu_pool.hpp"
 #include "core/control/domain_info.hpp"
+#include "core/control/life.hpp"
+#include "core/control/memory_ops.hpp"
+#include "core/control/vcpu_ops.hpp"
+#include "core/domain/destroy.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/port/guest.hpp"
 #include "core/sched/scheduler.hpp"
@@ -68,23 +75,128 @@ Result<> domain_info(GuestPtr<xen_domctl> at, xen_domctl& op) {
     return at.write(op);
 }
 
-Result<> perform(GuestPtr<xen_domctl> at, xen_domctl& op) {
+Result<> create_domain_op(GuestPtr<xen_domctl> at, xen_domctl& op) {
+    op.domain = TRY(create(op.domain, op.u.createdomain)).raw;
+    return at.write(op);
+}
+
+Result<> destroy(Vcpu& caller, Domain& d) {
+    if (&d == &caller.domain || d.is_hardware_domain) return fail(XEN_EINVAL);
+    const ControlLock lock(d);
+    destroy_domain(d);
+    return {};
+}
+
+// What may be asked of a running domain, and of one that is being destroyed.
+Result<> read_domain(Domain& d, xen_domctl& op, bool& answers) {
+    auto& u = op.u;
     switch (op.cmd) {
-        case XEN_DOMCTL_getdomaininfo: return domain_info(at, op);
         case XEN_DOMCTL_getvcpuinfo:
-        case XEN_DOMCTL_getvcpuaffinity:
-        case XEN_DOMCTL_setvcpuaffinity:
-        case XEN_DOMCTL_scheduler_op: break;
+            u.getvcpuinfo = TRY(describe_vcpu(d, u.getvcpuinfo.vcpu));
+            answers = true;
+            return {};
+        case XEN_DOMCTL_getvcpuaffinity: return get_affinity(d, u.vcpuaffinity);
+        case XEN_DOMCTL_getnodeaffinity: return get_node_affinity(d, u.nodeaffinity);
+        case XEN_DOMCTL_getpageframeinfo3: return page_types(d, u.getpageframeinfo3);
+        case XEN_DOMCTL_get_cpu_policy: answers = true; return get_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_gettscinfo: answers = true; return get_tsc_info(d, u.tsc_info);
+        case XEN_DOMCTL_get_vcpu_msrs: answers = true; return get_vcpu_msrs(d, u.vcpu_msrs);
+        case XEN_DOMCTL_get_address_size:
+            u.address_size.size = 64;
+            answers = true;
+            return {};
         default: return fail(XEN_ENOSYS);
+    }
+}
+
+// Registers of vCPUs.
+Result<> access_vcpu(Domain& d, xen_domctl& op, bool& answers) {
+    auto& u = op.u;
+    const ControlLock lock(d);
+    switch (op.cmd) {
+        case XEN_DOMCTL_setvcpucontext: return set_vcpu_context(d, u.vcpucontext);
+        case XEN_DOMCTL_getvcpucontext: return get_vcpu_context(d, u.vcpucontext);
+        case XEN_DOMCTL_set_ext_vcpucontext: return set_vcpu_callbacks(d, u.ext_vcpucontext);
+        case XEN_DOMCTL_get_ext_vcpucontext: answers = true; return get_vcpu_callbacks(d, u.ext_vcpucontext);
+        case XEN_DOMCTL_getvcpuextstate: answers = true; return get_extended_state(d, u.vcpuextstate);
+        case XEN_DOMCTL_setvcpuextstate: return set_extended_state(d, u.vcpuextstate);
+        default: return fail(XEN_ENOSYS);
+    }
+}
+
+Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
+    auto& u = op.u;
+    if (d.life.load() != Life::alive) return fail(XEN_EINVAL);
+    const bool is_own = &d == &caller.domain;
+    switch (op.cmd) {
+        case XEN_DOMCTL_pausedomain: return is_own ? fail(XEN_EINVAL) : pause(d);
+        case XEN_DOMCTL_unpausedomain: return unpause(d);
+        case XEN_DOMCTL_resumedomain: return is_own ? fail(XEN_EINVAL) : resume(d);
+        case XEN_DOMCTL_max_vcpus: return is_own ? fail(XEN_EINVAL) : set_max_vcpus(d, u.max_vcpus.max);
+        case XEN_DOMCTL_max_mem: return set_max_memory(d, u.max_mem.max_memkb);
+        case XEN_DOMCTL_setvcpuaffinity: return set_affinity(d, u.vcpuaffinity);
+        case XEN_DOMCTL_setnodeaffinity: return set_node_affinity(d, u.nodeaffinity);
+        case XEN_DOMCTL_scheduler_op: answers = true; return domain_scheduler_op(d, u.scheduler_op);
+        case XEN_DOMCTL_setdomainhandle: {
+            Guard guard(d.lock);
+            std::copy_n(u.setdomainhandle.handle, sizeof d.handle, d.handle);
+            return {};
+        }
+        case XEN_DOMCTL_set_cpu_policy: answers = true; return set_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_settscinfo: return is_own ? fail(XEN_EINVAL) : set_tsc_info(d, u.tsc_info);
+        case XEN_DOMCTL_set_vcpu_msrs: answers = true; return set_vcpu_msrs(d, u.vcpu_msrs);
+        case XEN_DOMCTL_hypercall_init: return fill_hypercall_page(d, u.hypercall_init);
+        case XEN_DOMCTL_settimeoffset: return set_time_offset(d, u.settimeoffset);
+        case XEN_DOMCTL_sendtrigger: return send_trigger(d, u.sendtrigger);
+        case XEN_DOMCTL_subscribe: d.suspend_port.store(u.subscribe.port); return {};
+        // Only 64-bit guests so far: their width is what every domain has.
+        case XEN_DOMCTL_set_address_size: return u.address_size.size == 64 ? Result<>() : fail(XEN_EINVAL);
+        case XEN_DOMCTL_setdebugging:  // a debugger in dom0 would have to be told of breakpoints
+        case XEN_DOMCTL_shadow_op: return fail(XEN_EOPNOTSUPP);
+        case XEN_DOMCTL_assign_device:
+        case XEN_DOMCTL_deassign_device:  // for PV guests, tools go on without
+        case XEN_DOMCTL_gethvmcontext:
+        case XEN_DOMCTL_sethvmcontext: return fail(XEN_ENOSYS);
+        case XEN_DOMCTL_test_assign_device:
+        case XEN_DOMCTL_vm_event_op:
+        case XEN_DOMCTL_monitor_op:
+        case XEN_DOMCTL_vmtrace_op: return fail(XEN_EOPNOTSUPP);
+        case XEN_DOMCTL_psr_cmt_op:
+        case XEN_DOMCTL_psr_alloc: return fail(XEN_ENODEV);
+        default: return fail(XEN_ENOSYS);
+    }
+}
+
+Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
+    switch (op.cmd) {
+        case XEN_DOMCTL_createdomain: return create_domain_op(at, op);
+        case XEN_DOMCTL_getdomaininfo: return domain_info(at, op);
+        default: break;
     }
     const DomainRef d = op.domain < domid_first_reserved.raw ? find_domain(DomId(op.domain)) : DomainRef();
     if (!d) return fail(XEN_ESRCH);
+    bool answers = false;
+    Result<> result;
     switch (op.cmd) {
-        case XEN_DOMCTL_getvcpuinfo: op.u.getvcpuinfo = TRY(describe_vcpu(*d, op.u.getvcpuinfo.vcpu)); return at.write(op);
-        case XEN_DOMCTL_getvcpuaffinity: return get_affinity(*d, op.u.vcpuaffinity);
-        case XEN_DOMCTL_setvcpuaffinity: return set_affinity(*d, op.u.vcpuaffinity);
-        default: TRY(domain_scheduler_op(*d, op.u.scheduler_op)); return at.write(op);
+        case XEN_DOMCTL_destroydomain: return destroy(caller, *d);
+        case XEN_DOMCTL_getvcpuinfo:
+        case XEN_DOMCTL_getvcpuaffinity:
+        case XEN_DOMCTL_getnodeaffinity:
+        case XEN_DOMCTL_getpageframeinfo3:
+        case XEN_DOMCTL_get_cpu_policy:
+        case XEN_DOMCTL_gettscinfo:
+        case XEN_DOMCTL_get_vcpu_msrs:
+        case XEN_DOMCTL_get_address_size: result = read_domain(*d, op, answers); break;
+        case XEN_DOMCTL_setvcpucontext:
+        case XEN_DOMCTL_getvcpucontext:
+        case XEN_DOMCTL_set_ext_vcpucontext:
+        case XEN_DOMCTL_get_ext_vcpucontext:
+        case XEN_DOMCTL_getvcpuextstate:
+        case XEN_DOMCTL_setvcpuextstate: result = access_vcpu(*d, op, answers); break;
+        default: result = change_domain(caller, *d, op, answers);
     }
+    if (answers) TRY(at.write(op));
+    return result;
 }
 
 }  // namespace
@@ -93,9 +205,10 @@ long domctl(Vcpu& caller, u64 arg) {
     const GuestPtr<xen_domctl> at(arg);
     Result<xen_domctl> op = at.read();
     if (!op) return to_hypercall_result(op.error());
-    if (op->interface_version != XEN_DOMCTL_INTERFACE_VERSION) return to_hypercall_result(XEN_EACCES);
     if (!caller.domain.is_control_domain) return to_hypercall_result(XEN_EPERM);
-    const Result<> result = perform(at, *op);
+    if (op->interface_version != XEN_DOMCTL_INTERFACE_VERSION)
+        return to_hypercall_result(wrong_version("domctl", op->interface_version, XEN_DOMCTL_INTERFACE_VERSION));
+    const Result<> result = perform(caller, at, *op);
     return result ? 0 : to_hypercall_result(result.error());
 }
 

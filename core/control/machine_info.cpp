@@ -40,7 +40,7 @@ Result<> physical_info(xen_sysctl_physinfo& op) {
     op.total_pages = ram_bytes() >> page_shift;
     op.free_pages = frames().free_frames();
     op.max_mfn = layout::frame_count() - 1;
-    const port::FeatureSet features = port::cpu_features(port::FeatureSource::hypervisor);
+    const port::FeatureSet features = port::cpu_features(port::PolicyKind::host);
     std::copy_n(features.begin(), std::size(op.hw_cap), op.hw_cap);
     return {};
 }
@@ -98,29 +98,6 @@ Result<> available_memory(xen_sysctl_availheap& op) {
         count = everywhere ? frames().free_frames()
                            : frames().free_frames_between(op.min_bitwidth, op.max_bitwidth == 0 ? 64 : op.max_bitwidth);
     op.avail_bytes = count << page_shift;
-    return {};
-}
-
-Result<> cpu_featureset(xen_sysctl_cpu_featureset& op) {
-    const GuestPtr<u32> list(op.features);
-    if (list.is_null()) {
-        op.nr_features = port::feature_words;
-        return {};
-    }
-    port::FeatureSource source{};
-    switch (op.index) {
-        case XEN_SYSCTL_cpu_featureset_raw: source = port::FeatureSource::hardware; break;
-        case XEN_SYSCTL_cpu_featureset_host: source = port::FeatureSource::hypervisor; break;
-        case XEN_SYSCTL_cpu_featureset_pv:
-        case XEN_SYSCTL_cpu_featureset_pv_max: source = port::FeatureSource::pv_guest; break;
-        case XEN_SYSCTL_cpu_featureset_hvm:
-        case XEN_SYSCTL_cpu_featureset_hvm_max: return fail(XEN_EOPNOTSUPP);
-        default: return fail(XEN_EINVAL);
-    }
-    op.nr_features = std::min(op.nr_features, port::feature_words);
-    const port::FeatureSet set = port::cpu_features(source);
-    TRY(list.write_many(set.data(), op.nr_features));
-    if (op.nr_features < port::feature_words) return fail(XEN_ENOBUFS);
     return {};
 }
 

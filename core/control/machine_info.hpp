@@ -16,6 +16,5 @@ Result<> pci_topology(xen_sysctl_pcitopoinfo& op);
 Result<> cpu_idle_times(xen_sysctl_getcpuinfo& op);
 Result<> available_memory(xen_sysctl_availheap& op);
 // XEN_EINVAL: no such set; XEN_EOPNOTSUPP: of HVM guests; XEN_ENOBUFS: there were more words than room (those were filled).
-Result<> cpu_featureset(xen_sysctl_cpu_featureset& op);
 
 }  // namespace xylem::control

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include "base/log.hpp"
 #include "core/control/console_ops.hpp"
 #include "core/control/control.hpp"
+#include "core/control/cpu_policy.hpp"
 #include "core/control/cpu_pool.hpp"
 #include "core/control/domain_info.hpp"
 #include "core/control/machine_info.hpp"
@@ -34,6 +36,7 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
         case XEN_SYSCTL_cpupool_op: return answer(at, s, u.cpupool_op, cpupool_op(u.cpupool_op));
         case XEN_SYSCTL_scheduler_op: return answer(at, s, u.scheduler_op, scheduler_op(u.scheduler_op));
         case XEN_SYSCTL_get_cpu_featureset: return answer(at, s, u.cpu_featureset, cpu_featureset(u.cpu_featureset));
+        case XEN_SYSCTL_get_cpu_policy: return answer(at, s, u.cpu_policy, system_cpu_policy(u.cpu_policy));
         case XEN_SYSCTL_get_cpu_levelling_caps:
             u.cpu_levelling_caps.caps = 0;  // CPUID is answered per guest, not by masking the hardware
             return answer(at, s, u.cpu_levelling_caps, {});
@@ -47,12 +50,19 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
 
 }  // namespace
 
+Errno wrong_version(const char* call, u32 theirs, u32 ours) {
+    log::warning("{} of version {:#x} refused, this hypervisor speaks {:#x}: the tools are of another Xen release (4.17 fits)", call,
+                 theirs, ours);
+    return XEN_EACCES;
+}
+
 long sysctl(Vcpu& caller, u64 arg) {
     const GuestPtr<xen_sysctl> at(arg);
     Result<xen_sysctl> op = at.read();
     if (!op) return to_hypercall_result(op.error());
-    if (op->interface_version != XEN_SYSCTL_INTERFACE_VERSION) return to_hypercall_result(XEN_EACCES);
     if (!caller.domain.is_control_domain) return to_hypercall_result(XEN_EPERM);
+    if (op->interface_version != XEN_SYSCTL_INTERFACE_VERSION)
+        return to_hypercall_result(wrong_version("sysctl", op->interface_version, XEN_SYSCTL_INTERFACE_VERSION));
     const Result<> result = perform(at, *op);
     return result ? 0 : to_hypercall_result(result.error());
 }

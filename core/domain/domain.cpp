@@ -6,6 +6,7 @@
 #include "core/evtchn/events.hpp"
 #include "core/port/machine.hpp"
 #include "core/sched/hypercalls.hpp"
+#include "core/sched/scheduler.hpp"
 
 namespace xylem {
 namespace {
@@ -33,8 +34,12 @@ class DomainList {
             const usize middle = (low + high) / 2;
             items_[middle]->id < id ? low = middle + 1 : high = middle;
         }
-        if (low == count_ || (exactly && items_[low]->id != id)) return {};
-        return DomainRef::share(*items_[low]);
+        if (exactly && (low == count_ || items_[low]->id != id)) return {};
+        for (; low < count_; ++low) {
+            if (DomainRef d = share_living(*items_[low])) return d;
+            if (exactly) break;
+        }
+        return {};
     }
     void remove(Domain& d) {
         IrqGuard g(lock_);
@@ -46,6 +51,14 @@ class DomainList {
     }
 
    private:
+    // One whose last reference is gone stays on the list for a moment, and is nobody's any more.
+    static DomainRef share_living(Domain& d) {
+        u32 count = d.references.load(std::memory_order_relaxed);
+        while (count != 0)
+            if (d.references.compare_exchange_weak(count, count + 1, std::memory_order_acquire)) return DomainRef::adopt(&d);
+        return {};
+    }
+
     Spinlock lock_;
     std::array<Domain*, capacity> items_ XYLEM_GUARDED_BY(lock_){};
     usize count_ XYLEM_GUARDED_BY(lock_) = 0;
@@ -83,13 +96,17 @@ Result<DomainRef> find_domain_for(Domain& caller, DomId id) {
     return d;
 }
 
+ControlLock::ControlLock(Domain& d) : domain_(d) {
+    while (d.controlled.exchange(true, std::memory_order_acquire)) sched::make_way();
+}
+
 // All global VIRQs are dom0's.
 void send_global_virq(u32 virq) {
     if (const DomainRef d = domains.at_least(DomId(0), true)) evtchn::notify_global_virq(*d, virq);
 }
 
 void crash_domain(Domain& d, const char* why) {
-    if (d.shut_down.load()) return;
+    if (d.shutting_down.load()) return;
     log::error("d{} crashed: {}", d.id, why);
     port::dump_guest_state(port::current());
     shutdown_domain(d, SHUTDOWN_crash);

@@ -39,10 +39,18 @@ struct Domain {
     // --- life -------------------------------------------------------------------------------------------------------------
     std::atomic<u32> references{1};  // objects that point here; the last one frees the structure
     std::atomic<Life> life{Life::alive};
-    std::atomic<bool> shut_down{false};
-    u32 shutdown_code = 0;  // SHUTDOWN_*, valid once shut_down
+    std::atomic<bool> shutting_down{false};  // asked to
+    std::atomic<bool> shut_down{false};      // none of its vCPUs is in the guest any more; tools were told
+    u32 shutdown_code = 0;                   // SHUTDOWN_*, valid once shutting_down
     std::atomic<u32> controller_pauses{0};
+    std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
+    bool is_xenstore_domain = false;   // as its creator said; only shown
+    bool has_run = false;  // a controller let it go for the first time: what it sees of its CPUs stays. Under `lock`
     xen_domain_handle_t handle{};
+    std::atomic<i64> time_offset_seconds{0};  // its wall clock against the machine's
+
+    // Held by whoever builds, examines or destroys the domain from outside: see ControlLock.
+    std::atomic<bool> controlled{false};
 
     // --- memory account ------------------------------------------------------------------------------------------------------
     std::atomic<u64> total_pages{0};
@@ -110,8 +118,21 @@ DomainRef find_domain(DomId id);
 // control domain.
 Result<DomainRef> find_domain_for(Domain& caller, DomId id);
 
-// The last reference is gone: frees the structure (arch and tables went when the domain died).
+// The last reference is gone: takes the domain off the list, frees its tables, vCPUs and structure, and tells dom0. No locks
+// held.
 void free_domain(Domain& d);
+
+// For long operations on a domain from outside, one at a time; may be held while others run. No other locks held.
+class ControlLock {
+   public:
+    explicit ControlLock(Domain& d);
+    ~ControlLock() { domain_.controlled.store(false, std::memory_order_release); }
+    ControlLock(const ControlLock&) = delete;
+    ControlLock& operator=(const ControlLock&) = delete;
+
+   private:
+    Domain& domain_;
+};
 
 // Tells dom0 (VIRQ_DOM_EXC etc.): raises a global VIRQ in the domain that handles it.
 void send_global_virq(u32 virq);

@@ -10,7 +10,7 @@ namespace xylem {
 Result<> add_domain(Domain& d);
 // The first domain with a number of at least `from`.
 DomainRef next_domain(DomId from);
-// Takes a dead domain off the list; its references keep the structure.
+// Takes a domain without references off the list.
 void remove_domain(Domain& d);
 
 template <class Visit>

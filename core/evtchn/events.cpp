@@ -16,6 +16,10 @@ void close_all(Domain& domain) {
     if (domain.events != nullptr) domain.events->close_all();
 }
 
+void notify(Domain& domain, Port port) {
+    if (domain.events != nullptr) (void)domain.events->send(port);
+}
+
 void free_table(Domain& domain) {
     OwnPtr<Table>(std::exchange(domain.events, nullptr)).reset();
 }

@@ -18,6 +18,8 @@ void free_table(Domain& domain);
 // --- any context. Nothing happens where the guest has not bound it, or the domain has no event channels.
 void send_vcpu_virq(Vcpu& v, u32 virq);
 void notify_global_virq(Domain& domain, u32 virq);
+// As the domain's own EVTCHNOP_send; nothing for bad ports.
+void notify(Domain& domain, Port port);
 // The port's pending bit (SCHEDOP_poll). False for ports that are not in use.
 bool is_pending(Domain& domain, Port port);
 // A device's interrupt. False: the port is not (any more) the pirq's.

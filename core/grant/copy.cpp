@@ -159,7 +159,7 @@ Result<> copy_grants(Vcpu& vcpu, u64 argument, u32 count) {
         }
         TRY(at.write_many(ops, n));
         done += n;
-        if (done < count) port::preemption_point();
+        if (done < count && !port::preemption_point()) break;
     }
     return {};
 }

@@ -57,7 +57,7 @@ Result<> in_batches(u64 argument, u32 count, Each each, After after) {
         after();
         TRY(at.write_many(ops, n));
         done += n;
-        if (done < count) port::preemption_point();
+        if (done < count && !port::preemption_point()) break;
     }
     return {};
 }

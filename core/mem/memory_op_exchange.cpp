@@ -159,7 +159,7 @@ Result<long> exchange(Vcpu& vcpu, u64 argument) {
     while (chunk < work.chunks()) {
         outcome = work.do_chunk(chunk);
         if (!outcome) break;
-        if (++chunk < work.chunks()) port::preemption_point();
+        if (++chunk < work.chunks() && !port::preemption_point()) break;
     }
     TRY(field(at, &xen_memory_exchange::nr_exchanged).write(chunk * work.inputs_per_chunk()));
     TRY(outcome);

@@ -53,11 +53,12 @@ void release_extent(Domain& d, Mfn first, u64 pages) {
 // Offers to stand aside now and then, by the pages worked on.
 struct Pace {
     u64 pages = 0;
-    void did(u64 n) {
+    // False: the caller's domain is being destroyed, stop.
+    bool did(u64 n) {
         pages += n;
-        if (pages < preempt_after) return;
+        if (pages < preempt_after) return true;
         pages = 0;
-        port::preemption_point();
+        return port::preemption_point();
     }
 };
 
@@ -77,7 +78,7 @@ u32 allocate_piece(const Extents& e, std::span<u64> want, bool populate, Pace& p
             for (u64 i = 0; i < e.pages(); ++i) port::set_m2p(*mfn + i, slot + i);
         slot = mfn->raw;
         ++made;
-        pace.did(e.pages());
+        if (!pace.did(e.pages())) break;
     }
     return made;
 }
@@ -126,7 +127,7 @@ Result<long> decrease_reservation(Vcpu& vcpu, u64 argument) {
                 PageInfo* page = find_page(port::gfn_to_mfn(*e.domain, Gfn(list[i]) + k));
                 if (page == nullptr || !release_domain_page(*e.domain, *page)) return static_cast<long>(done);
             }
-            pace.did(e.pages());
+            if (!pace.did(e.pages())) return static_cast<long>(done);
         }
     }
     return static_cast<long>(e.count);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/mem/pages.hpp"
 
+#include <algorithm>
+
 #include "core/domain/domain.hpp"
 #include "core/mem/frames.hpp"
 #include "core/mem/table_types.hpp"
@@ -15,6 +17,10 @@ void free_page(PageInfo& page) {
     const Mfn mfn = mfn_of(page);
     port::set_m2p(mfn, invalid_m2p_entry);
     frames().release(mfn, 0);
+}
+
+void clear_frame(Mfn mfn) {
+    std::fill_n(static_cast<u64*>(port::frame_address(mfn)), page_size / sizeof(u64), u64{0});
 }
 
 }  // namespace
@@ -142,7 +148,7 @@ void give_frame_to(PageInfo& page, Domain& domain) {
     page.store({PageState::one_reference | PageState::owned_bit});
 }
 
-Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits) {
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits, Contents contents) {
     const u64 count = u64{1} << order;
     const u64 before = domain.total_pages.fetch_add(count, std::memory_order_relaxed);
     if (before + count > domain.max_pages.load(std::memory_order_relaxed)) {
@@ -156,9 +162,21 @@ Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned addre
     }
     for (u64 i = 0; i < count; ++i) {
         port::set_m2p(*mfn + i, invalid_m2p_entry);
+        if (contents == Contents::cleared) clear_frame(*mfn + i);
         give_frame_to(*find_page(*mfn + i), domain);
     }
     return mfn;
+}
+
+void orphan_domain_page(Domain& domain, PageInfo& page) {
+    if (!get_reference(page, domain.id)) return;
+    const bool owned = page.fetch_and(~PageState::owned_bit).has(PageState::owned_bit);
+    page.set_owner(domid_invalid);
+    if (owned) {
+        domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
+        put_reference(page);
+    }
+    put_reference(page);
 }
 
 Result<> release_domain_page(Domain& domain, PageInfo& page) {
@@ -178,8 +196,7 @@ Result<Mfn> allocate_shared_frame(Domain& domain, bool writable) {
     const Result<Mfn> mfn = frames().allocate(0);
     if (!mfn) return mfn;
     PageInfo& page = *find_page(*mfn);
-    u64* p = static_cast<u64*>(port::frame_address(*mfn));
-    for (u64 i = 0; i < page_size / sizeof(u64); ++i) p[i] = 0;
+    clear_frame(*mfn);
     port::set_m2p(*mfn, invalid_m2p_entry);
     page.set_owner(domain.id);
     // One use of its final kind for ever keeps it from becoming anything else (read-only frames are "descriptors" nobody loads).
@@ -190,6 +207,7 @@ Result<Mfn> allocate_shared_frame(Domain& domain, bool writable) {
 
 void release_shared_frame(Mfn mfn) {
     PageInfo& page = *find_page(mfn);
+    page.set_owner(domid_invalid);  // whoever still maps it may go on, nobody new gets in
     page.set_tlb_stamp(port::tlb_clock());
     page.fetch_sub(PageState::one_type_use);
     put_reference(page);

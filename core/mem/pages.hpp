@@ -56,12 +56,19 @@ class WritablePage {
 };
 
 // --- ownership (the only functions that change owners; they keep the M2P in step) ---------------------------------------------
-// Gives 2^order fresh frames from the allocator to the domain: one reference each, type none, m2p = invalid.
+// Gives 2^order fresh frames from the allocator to the domain: one reference each, type none, m2p = invalid. `as_they_are` is
+// for frames that are about to be filled by us: what a former owner left there is nobody else's to see.
 // XEN_ENOMEM: no memory, or the domain is at its maximum.
-Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits = 64);
+enum class Contents : u8 { cleared, as_they_are };
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits = 64,
+                                  Contents contents = Contents::cleared);
 // The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes.
 // XEN_EINVAL where the frame is not the domain's or was let go before.
 Result<> release_domain_page(Domain& domain, PageInfo& page);
+
+// The domain dies: the frame is its own no more, and nobody's. It is freed when the last reference goes; until then those who
+// have it mapped keep it, but nobody new can get at it, also not a later domain of the same number.
+void orphan_domain_page(Domain& domain, PageInfo& page);
 
 // --- handing frames over (XENMEM_exchange, GNTTABOP_transfer) ------------------------------------------------------------------
 // Takes a frame away from its domain that nobody else uses: afterwards it has no owner, counts as nobody's memory, and is the

@@ -36,8 +36,11 @@ enum class RunState : u8 { running = 0, runnable = 1, blocked = 2, offline = 3 }
 // Guarded by the run-queue lock of the entity's CPU ("the entity's lock", see core/sched/scheduler.hpp) where not atomic.
 struct Entity {
     RunState state = RunState::offline;
-    std::atomic<u32> pause_count{0};   // > 0: not to be run
+    std::atomic<u32> pause_count{0};   // > 0: not to enter the guest
     std::atomic<bool> down{true};      // VCPUOP_down, or never brought up
+    std::atomic<bool> at_exit{true};   // nothing of a hypercall or trap is on its stack: pause and down hold it here only
+    std::atomic<bool> ending{false};   // its domain dies: it goes as far as the way to the guest, and ends there
+    std::atomic<bool> ended{false};    // will never run again
     std::atomic<bool> blocked{false};  // waits for an event (SCHEDOP_block/poll)
     std::atomic<bool> on_cpu{false};   // its registers live on a CPU
     std::atomic<bool> polling{false};  // blocked in SCHEDOP_poll

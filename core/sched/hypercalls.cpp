@@ -133,7 +133,7 @@ long sched_op(Vcpu& v, u64 command, u64 arg) {
             const auto op = GuestPtr<sched_shutdown>(arg).read();
             if (!op) return to_hypercall_result(op.error());
             if (op->reason > SHUTDOWN_MAX) return to_hypercall_result(XEN_EINVAL);
-            if (!v.domain.shut_down.load()) v.domain.shutdown_code = op->reason;
+            if (!v.domain.shutting_down.load()) v.domain.shutdown_code = op->reason;
             return 0;
         }
         default: return to_hypercall_result(XEN_ENOSYS);  // pin_override too: drivers that ask for it do without
@@ -166,15 +166,28 @@ void shutdown_domain(Domain& d, u32 reason) {
         port::machine_shutdown(reason);
         return;
     }
-    if (d.shut_down.exchange(true)) return;
+    if (d.shutting_down.exchange(true)) return;
     d.shutdown_code = reason;
     for (u32 i = 0; i < d.max_vcpus; ++i)
         if (d.vcpus[i] != nullptr) sched::pause(*d.vcpus[i]);
-    send_global_virq(VIRQ_DOM_EXC);
+    complete_shutdown(d);
+}
+
+void complete_shutdown(Domain& d) {
+    if (!d.shutting_down.load() || d.shut_down.load()) return;
+    for (u32 i = 0; i < d.max_vcpus; ++i)
+        if (const Vcpu* v = d.vcpus[i]; v != nullptr && !v->sched.at_exit.load() && !v->sched.blocked.load()) return;
+    if (d.shut_down.exchange(true)) return;
+    const u32 port = d.suspend_port.load();
+    if (d.shutdown_code == SHUTDOWN_suspend && port != 0)
+        evtchn::notify(d, Port(port));
+    else
+        send_global_virq(VIRQ_DOM_EXC);
 }
 
 void resume_domain(Domain& d) {
-    if (!d.shut_down.exchange(false)) return;
+    if (!d.shutting_down.exchange(false)) return;
+    d.shut_down.store(false);
     d.shutdown_code = 0;
     for (u32 i = 0; i < d.max_vcpus; ++i)
         if (d.vcpus[i] != nullptr) sched::unpause(*d.vcpus[i]);

@@ -21,6 +21,8 @@ void start_default_periodic_timer(Vcpu& v);
 // The domain asked for its end, or was ended (SHUTDOWN_*): vCPUs stop, dom0 is told. The second call does nothing. The hardware
 // domain's end is the machine's. Any context.
 void shutdown_domain(Domain& d, u32 reason);
+// The last of its vCPUs that leaves the guest completes the shutdown: tools are told then. Any context, no locks held.
+void complete_shutdown(Domain& d);
 // Undoes shutdown_domain() (XEN_DOMCTL_resumedomain). The caller serialises.
 void resume_domain(Domain& d);
 // The domain is about to be freed: stops its watchdogs and the scheduler's timer. Its vCPUs are removed already.
@@ -30,6 +32,8 @@ void cancel_domain_timers(Domain& d);
 namespace evtchn {
 // The port's pending bit. False for ports that do not exist.
 bool is_pending(Domain& d, Port port);
+// As the domain's own EVTCHNOP_send. Any context.
+void notify(Domain& d, Port port);
 // Raises a per-vCPU VIRQ; nothing where the guest has not bound it. Any context.
 void send_vcpu_virq(Vcpu& v, u32 virq);
 }  // namespace evtchn

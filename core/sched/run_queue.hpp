@@ -49,9 +49,15 @@ inline u64 weighted(Nanos served, u32 weight) {
     if (weight == default_weight) return static_cast<u64>(served);
     return static_cast<u64>(served) * default_weight / weight;
 }
+inline bool is_stopped(const Entity& e) {
+    return e.down.load(std::memory_order_relaxed) || e.pause_count.load(std::memory_order_relaxed) != 0;
+}
+// A hypercall in progress goes on whatever was asked meanwhile: stops take effect on the way to the guest.
 inline bool runnable(const Entity& e) {
-    return !e.blocked.load(std::memory_order_acquire) && !e.down.load(std::memory_order_relaxed) &&
-           e.pause_count.load(std::memory_order_relaxed) == 0;
+    if (e.blocked.load(std::memory_order_acquire)) return false;
+    if (e.ending.load(std::memory_order_relaxed)) [[unlikely]]
+        return !e.ended.load(std::memory_order_relaxed);
+    return !e.at_exit.load(std::memory_order_relaxed) || !is_stopped(e);
 }
 
 // Locks the queue of the CPU that the vCPU belongs to. Interrupts off.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/panic.hpp"
+#include "core/sched/hypercalls.hpp"
 #include "core/sched/run_queue.hpp"
 
 namespace xylem::sched {
@@ -20,8 +21,8 @@ void set_state(Entity& e, RunState s, Nanos now) {
 namespace {
 
 RunState resting_state(const Entity& e) {
-    if (e.down.load(std::memory_order_relaxed) || e.pause_count.load(std::memory_order_relaxed) != 0) return RunState::offline;
-    return e.blocked.load(std::memory_order_relaxed) ? RunState::blocked : RunState::runnable;
+    if (runnable(e)) return RunState::runnable;
+    return is_stopped(e) || e.ended.load(std::memory_order_relaxed) ? RunState::offline : RunState::blocked;
 }
 
 bool allowed(const Entity& e, const RunQueue& q) {
@@ -268,6 +269,26 @@ void finish_switch(Vcpu& previous) {
     renew_time(v, port::this_cpu(), queue_of(port::this_cpu()).since);
 }
 
+void exit_point() XYLEM_NO_ANALYSIS {
+    Vcpu& v = port::current();
+    Entity& e = v.sched;
+    e.at_exit.store(true, std::memory_order_seq_cst);
+    const u32 pending = v.pending_work.load(std::memory_order_relaxed);
+    if ((pending & work::end) != 0) {
+        RunQueue& q = lock_queue_of(v);
+        e.ended.store(true, std::memory_order_release);
+        q.lock.unlock();
+        for (;;) schedule();  // never chosen again
+    }
+    if ((pending & work::stop) != 0) {
+        v.pending_work.fetch_and(~work::stop);
+        port::this_cpu_work().flags.fetch_or(CpuWork::reschedule);
+        if (v.domain.shutting_down.load(std::memory_order_relaxed)) complete_shutdown(v.domain);
+    }
+    preempt_if_needed();
+    e.at_exit.store(false, std::memory_order_relaxed);
+}
+
 void preempt_if_needed() {
     const u64 irq = cpu::irq_save();
     const u32 flags = port::this_cpu_work().flags.exchange(0);
@@ -289,6 +310,8 @@ void block_current() XYLEM_NO_ANALYSIS {
     const u64 irq = cpu::irq_save();
     Vcpu& v = port::current();
     std::atomic<bool>& blocked = v.sched.blocked;
+    if (v.sched.ending.load(std::memory_order_seq_cst)) [[unlikely]]
+        blocked.store(false, std::memory_order_relaxed);
     if (blocked.load(std::memory_order_acquire)) {
         schedule();
         // Either we slept away from the CPU and were woken, or we idle in place.
@@ -332,6 +355,7 @@ void wake(Vcpu& v) XYLEM_NO_ANALYSIS {
 // A reason not to run came up: leaves its queue, or its CPU soon.
 static void stop_running(Vcpu& v) XYLEM_NO_ANALYSIS {
     const u64 irq = cpu::irq_save();
+    v.pending_work.fetch_or(work::stop);
     RunQueue& q = lock_queue_of(v);
     Entity& e = v.sched;
     const bool on_stack = q.current == &v;
@@ -375,10 +399,54 @@ void unpause(Vcpu& v) {
     if (v.sched.pause_count.fetch_sub(1) == 1) may_run(v);
 }
 
-void pause_and_wait(Vcpu& v) {
+// We may be what it waits for: let ourselves be preempted.
+void make_way() {
+    yield_current();
+    port::preemption_point();
+    cpu::relax();
+}
+
+bool pause_and_wait(Vcpu& v) {
+    constexpr Nanos patience = 2'000'000'000;
     pause(v);
-    // We may be what the other CPU waits for: let ourselves be preempted.
-    while (v.sched.on_cpu.load(std::memory_order_acquire)) port::preemption_point();
+    wake(v);  // out of a block it comes to its exit, too
+    const Entity& e = v.sched;
+    const Nanos since = port::now();
+    while (e.on_cpu.load(std::memory_order_acquire) || !e.at_exit.load(std::memory_order_acquire)) {
+        if (port::now() - since > patience) {
+            unpause(v);
+            return false;
+        }
+        make_way();
+    }
+    return true;
+}
+
+void end(Vcpu& v) XYLEM_NO_ANALYSIS {
+    Entity& e = v.sched;
+    const u64 irq = cpu::irq_save();
+    RunQueue& q = lock_queue_of(v);
+    e.ending.store(true, std::memory_order_seq_cst);
+    v.pending_work.fetch_or(work::end);
+    e.parked = false;
+    const bool on_stack = q.current == &v;
+    if (!on_stack && e.at_exit.load(std::memory_order_relaxed)) {
+        if (e.queued) dequeue(q, v);
+        e.ended.store(true, std::memory_order_release);
+        set_state(e, RunState::offline, port::now());
+    }
+    q.lock.unlock();
+    wake(v);
+    if (on_stack)
+        ask_to_reschedule(q);
+    else
+        make_ready(v, false);
+    cpu::irq_restore(irq);
+}
+
+void wait_until_ended(Vcpu& v) {
+    const Entity& e = v.sched;
+    while (e.on_cpu.load(std::memory_order_acquire) || !e.ended.load(std::memory_order_acquire)) make_way();
 }
 
 void yield_current() XYLEM_NO_ANALYSIS {
@@ -429,7 +497,7 @@ void idle_loop() {
 }
 
 void remove(Vcpu& v) XYLEM_NO_ANALYSIS {
-    pause_and_wait(v);
+    wait_until_ended(v);
     timer_cancel(v.singleshot);
     timer_cancel(v.periodic);
     timer_cancel(v.sched.poll_timer);

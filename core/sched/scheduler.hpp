@@ -31,8 +31,13 @@ void init_cpu(CpuId cpu, Vcpu& idle);
 [[noreturn]] void idle_loop();
 // A new vCPU (down, never run; its ArchVcpu is ready) becomes known to the scheduler. Once, before anything else here.
 void add(Vcpu& v);
-// The vCPU is about to be freed: takes it off its CPU and out of queues, cancels its timers. Not by the vCPU itself; nobody may
-// kick it any more. Interrupts on, no locks held.
+// The vCPU's domain dies: it finishes what it is doing for its guest (long operations are cut short, see
+// port::preemption_point), and never enters the guest again. Any context; not by the vCPU itself.
+void end(Vcpu& v);
+// Interrupts on, no locks held.
+void wait_until_ended(Vcpu& v);
+// The vCPU is about to be freed: waits until it has ended and cancels its timers. Nobody may kick it any more. Interrupts on, no
+// locks held.
 void remove(Vcpu& v);
 
 // --- sleeping and waking ------------------------------------------------------------------------------------------------------
@@ -49,15 +54,22 @@ void bring_up(Vcpu& v);
 void take_down(Vcpu& v);
 // Lets others who wait for this CPU go first.
 void yield_current();
+// One turn of a loop that waits for another vCPU to do something. Interrupts on, no locks held.
+void make_way();
 
-// Counted stop. pause() returns at once, a running vCPU stops before it next runs guest code; any context.
+// Counted stop. pause() returns at once; the vCPU stops before it next runs guest code, a hypercall in progress is finished
+// first. Any context.
 void pause(Vcpu& v);
 void unpause(Vcpu& v);
-// After it returns the vCPU's state is in memory and stays there until unpause(). Not for the current vCPU; interrupts on, no
-// locks held.
-void pause_and_wait(Vcpu& v);
+// After it returns the vCPU's registers are in memory, between two instructions of its guest, and stay there until unpause().
+// A blocked vCPU is woken for that. False (and not paused): its hypercall did not come to an end in two seconds. Not for the
+// current vCPU; interrupts on, no locks held.
+bool pause_and_wait(Vcpu& v);
 
-// On the way to a guest or out of the idle loop, when CpuWork::flags are set. May return on another CPU.
+// On the way to a guest, when CpuWork::flags or pending_work's stop or end are set: the place where vCPUs are held. Interrupts
+// off. May return on another CPU, or never.
+void exit_point();
+// In the middle of something, when CpuWork::flags are set. May return on another CPU.
 void preempt_if_needed();
 // By the machine, on the new stack, see core/port/sched.hpp. Interrupts off.
 void finish_switch(Vcpu& previous);

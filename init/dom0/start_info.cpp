@@ -64,7 +64,7 @@ void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, co
     set_text(s.magic, "xen-3.0-x86_64p");
     s.nr_pages = pages;
     s.shared_info = maddr_of(d.shared_mfn).raw;
-    s.flags = SIF_PRIVILEGED | SIF_INITDOMAIN | SIF_VIRT_P2M_4TOOLS;
+    s.flags = SIF_PRIVILEGED | SIF_INITDOMAIN;
     s.pt_base = l.virt_base + (l.tables_pfn << page_shift);
     s.nr_pt_frames = l.table_count;
     s.mfn_list = l.p2m_va;

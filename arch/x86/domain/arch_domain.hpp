@@ -8,14 +8,24 @@
 
 namespace xylem {
 
+namespace pv {
+struct SharedPolicy;
+}
+
 struct ArchDomain {
     u64 per_domain_l3 = 0;  // machine address of the table behind layout::per_domain_slot
     u64* per_domain_l3_table = nullptr;
     u64* per_domain_l2 = nullptr;
     std::array<u64*, max_vcpus_per_domain * 32 / 512> window_tables{};  // L1 tables of the GDT/LDT windows
 
+    pv::SharedPolicy* cpu_policy = nullptr;  // what CPUID tells the domain; its own count; fixed once the domain has run
+
+    u32 tsc_mode = 0;         // XEN_DOMCTL_settscinfo's
+    u32 tsc_incarnation = 0;  // how often it was restored
+
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;
+    u64 vm_assist = 0;  // VMASST_TYPE_* bits as the guest set them; those that matter:
     bool architectural_iopl = false, runstate_update_flag = false;
 };
 

@@ -35,6 +35,7 @@ struct alignas(16) ArchVcpu {
     u8 virtual_iopl = 0;
     u8 virtual_iopl_shown = 0;  // what pushed flags show: 0 unless the architectural_iopl assist is on
     bool virtual_ts = false;
+    bool nmi_held = false;  // came while another was in progress; delivered after its iret
 
     // --- what entry code reads (offsets.h) -------------------------------------------------------------------------------------
     u64 kernel_sp = 0;

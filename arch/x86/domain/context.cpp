@@ -165,12 +165,13 @@ void wait_for_interrupt() {
     cpu::sleep_until_interrupt();
 }
 
-void preemption_point() {
-    if (current_arch().cpu->work.flags.load(std::memory_order_relaxed) == 0) [[likely]]
-        return;
-    cpu::irq_disable();
-    sched::preempt_if_needed();
-    cpu::irq_enable();
+bool preemption_point() {
+    if (current_arch().cpu->work.flags.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+        cpu::irq_disable();
+        sched::preempt_if_needed();
+        cpu::irq_enable();
+    }
+    return !current().sched.ending.load(std::memory_order_relaxed);
 }
 
 void send_event_check(CpuId cpu) {

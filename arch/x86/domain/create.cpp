@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/domain/create.hpp"
 
+#include <algorithm>
+
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/context.hpp"
 #include "arch/x86/time/wall_clock.hpp"
@@ -8,6 +10,7 @@
 #include "core/evtchn/events.hpp"
 #include "core/grant/table.hpp"
 #include "core/irq/pirq.hpp"
+#include "core/mem/memory_op.hpp"
 #include "core/port/machine.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
@@ -35,10 +38,34 @@ Result<> make_vcpu(Domain& d, VcpuId id) {
 }
 
 Result<> make_tables(Domain& d, const DomainSettings& settings) {
-    TRY(grant::create_table(d, {settings.max_grant_frames, settings.max_maptrack_frames, 2}));
+    TRY(grant::create_table(d, {settings.max_grant_frames, settings.max_maptrack_frames, settings.max_grant_version}));
     TRY(evtchn::create_table(d, settings.max_channels));
     TRY(irq::create_table(d));
     return {};
+}
+
+Result<> make_parts(Domain& d, const DomainSettings& settings) {
+    TRY(make_arch_domain(d));
+    TRY(make_shared_info(d));
+    TRY(make_tables(d, settings));
+    for (u32 i = 0; i < settings.max_vcpus; ++i) TRY(make_vcpu(d, VcpuId(i)));
+    return {};
+}
+
+void free_parts(Domain& d) {
+    for (Vcpu*& v : d.vcpus) {
+        if (v == nullptr) continue;
+        sched::end(*v);
+        sched::remove(*v);
+        destroy_pv_vcpu(*v);
+        OwnPtr<Vcpu>(std::exchange(v, nullptr)).reset();
+    }
+    evtchn::free_table(d);
+    irq::free_table(d);
+    grant::destroy_table(d);
+    if (d.shared != nullptr) release_shared_frame(d.shared_mfn);
+    release_memory_map(d);
+    destroy_arch_domain(d);
 }
 
 }  // namespace
@@ -52,18 +79,25 @@ Result<Domain*> create_domain(DomId id, const DomainSettings& settings) {
     d->is_hardware_domain = settings.is_hardware_domain;
     d->is_control_domain = settings.is_control_domain;
     d->dummy_vcpu_info.evtchn_upcall_mask = 1;
-    TRY(make_arch_domain(*d));
-    TRY(make_shared_info(*d));
-    TRY(make_tables(*d, settings));
-    for (u32 i = 0; i < settings.max_vcpus; ++i) TRY(make_vcpu(*d, VcpuId(i)));
-    TRY(add_domain(*d));
+    std::copy_n(settings.handle, sizeof d->handle, d->handle);
+    d->is_xenstore_domain = settings.is_xenstore_domain;
+    if (settings.starts_paused) d->controller_pauses = 1;
+    Result<> made = make_parts(*d, settings);
+    if (made && settings.starts_paused)
+        for (u32 i = 0; i < d->max_vcpus; ++i) sched::pause(*d->vcpus[i]);
+    if (made) made = add_domain(*d);
+    if (!made) {
+        free_parts(*d);
+        return fail(made.error());
+    }
     return d.release();
 }
 
 void free_domain(Domain& d) {
     remove_domain(d);
-    destroy_arch_domain(d);
+    free_parts(d);
     OwnPtr<Domain>(&d).reset();
+    send_global_virq(VIRQ_DOM_EXC);
 }
 
 }  // namespace xylem

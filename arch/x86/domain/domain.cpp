@@ -4,6 +4,7 @@
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/segments.hpp"
 
@@ -28,11 +29,12 @@ Result<> make_arch_domain(Domain& d) {
         arch->per_domain_l2[i] = link(l1);
     }
     d.arch = arch.release();
-    return {};
+    return pv::give_default_policy(d);
 }
 
 void destroy_arch_domain(Domain& d) {
     if (d.arch == nullptr) return;
+    pv::drop_policy(d);
     for (u64* l1 : d.arch->window_tables) heap_release(l1, page_size);
     heap_release(d.arch->per_domain_l2, page_size);
     heap_release(d.arch->per_domain_l3_table, page_size);

@@ -316,6 +316,8 @@ fast_iret:
     movl CPU_NEED_WORK(%rax), %eax
     orl  VCPU_PENDING_WORK(%rdx), %eax
     jnz  slow_iret
+    cmpb $0, AT(TOP_NMI_IN_PROGRESS)
+    jne  slow_iret
     movq AT(FRAME_RSP), %rcx
     movq %rcx, %rax
     shrq $HYPERVISOR_RANGE_BITS, %rax
@@ -360,8 +362,7 @@ fast_iret:
     swapgs
     movq %rax, AT(TOP_LOADED_ROOT)
     movq %rax, %cr3
-2:  movb $0, AT(TOP_NMI_IN_PROGRESS)
-    movq %rcx, AT(FRAME_RSP)
+2:  movq %rcx, AT(FRAME_RSP)
     movq AT(FRAME_RDX), %rdx
     movq AT(FRAME_RAX), %rax
     movq AT(FRAME_RCX), %rcx

@@ -7,6 +7,7 @@
 #include "arch/x86/irqchip/vectors.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
+#include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "base/log.hpp"
 #include "core/irq/line.hpp"
@@ -95,11 +96,12 @@ Frame* handle_from_hypervisor(Frame* frame) {
         return nullptr;
     }
     if (frame->rip == reinterpret_cast<u64>(&guest_iret)) {
-        // The guest's own values made its iret fault. The fault's frame lies over the guest's, whose general registers were
-        // popped already and stand in the fault's frame.
+        // The guest's own values made its iret fault: its exception. The fault's frame lies over the guest's, whose general
+        // registers were popped already and stand in the fault's frame.
         ArchVcpu& v = current_arch();
+        const u32 error = frame->error_code;
         __builtin_memmove(&v.guest, frame, FRAME_ERROR_CODE);
-        pv::deliver_failsafe(v);
+        pv::inject_with_error(v, vector, error);
         return &v.guest;
     }
     report_fault(*frame);
@@ -119,7 +121,8 @@ void handle_own_debug_trap(Frame* frame) {
 void exit_work(Frame* frame) {
     ArchVcpu& v = vcpu_of(frame);
     Vcpu& vcpu = *v.vcpu;
-    if (v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::preempt_if_needed();
+    const bool held = (vcpu.pending_work.load(std::memory_order_relaxed) & (work::stop | work::end)) != 0;
+    if (held || v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::exit_point();
     if (keys_are_waiting()) [[unlikely]] {
         cpu::irq_enable();
         run_waiting_keys();
@@ -129,11 +132,15 @@ void exit_work(Frame* frame) {
     if (pending != 0) {
         if ((pending & work::update_runstate) != 0) {
             vcpu.pending_work.fetch_and(~work::update_runstate);
+            const pv::KernelView view(v);
             publish_runstate(vcpu);
         }
-        if ((pending & work::nmi) != 0 && !v.nmi_in_progress) {
+        if ((pending & work::nmi) != 0) {
             vcpu.pending_work.fetch_and(~work::nmi);
-            pv::deliver_nmi(v);
+            if (v.nmi_in_progress)
+                v.nmi_held = true;
+            else
+                pv::deliver_nmi(v);
         }
     }
     if (event_deliverable(vcpu)) pv::deliver_event(v);
@@ -141,4 +148,5 @@ void exit_work(Frame* frame) {
 
 void finish_first_switch(Vcpu* previous) {
     sched::finish_switch(*previous);
+    port::current().sched.at_exit.store(false, std::memory_order_relaxed);
 }

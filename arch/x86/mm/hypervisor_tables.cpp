@@ -123,7 +123,8 @@ void map_table(EarlyMemory& memory, u64 va, u64 bytes, u64 va2) {
         const Maddr chunk = memory.allocate(n, n == 2 * mib ? 2 * mib : page_size, ~u64{0});
         must(map_range(va, chunk, n, pte::read_write));
         if (va2 != 0) {
-            must(map_range(va2, chunk, n, pte::read_only | pte::user));
+            // Not global: user programs have other page tables, without it.
+            must(map_range(va2, chunk, n, (pte::read_only & ~pte::global) | pte::user));
             va2 += n;
         }
         va += n;
@@ -144,7 +145,8 @@ void build_hypervisor_tables(EarlyMemory& memory, u64 ram_end) {
 
     const u64 frame_total = ram_end >> page_shift;
     map_table(memory, layout::frame_table_start, align_up(frame_total * sizeof(PageInfo), page_size), 0);
-    map_table(memory, layout::m2p_start, align_up(frame_total * sizeof(u64), page_size), layout::m2p_guest_start);
+    // Whole pieces: tools map them so (XENMEM_machphys_mfn_list).
+    map_table(memory, layout::m2p_start, align_up(frame_total * sizeof(u64), 2 * mib), layout::m2p_guest_start);
     layout::frames_in_table = frame_total;
     flush_all_local();
 }

@@ -2,8 +2,10 @@
 // Small hypercalls about the virtual CPU: traps, stacks, callbacks, debug registers, assists.
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/pv/debug_registers.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
 #include "arch/x86/pv/privileged.hpp"
+#include "arch/x86/pv/vcpu_context.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/guest_cpu.hpp"
 #include "cpu/instructions.hpp"
@@ -42,8 +44,7 @@ long hypercall_fpu_taskswitch(u64 set, u64, u64, u64, u64, u64) {
 long hypercall_set_debugreg(u64 reg, u64 value, u64, u64, u64, u64) {
     ArchVcpu& v = current_arch();
     if (reg < 4) {
-        // A breakpoint on hypervisor addresses would be ours to suffer.
-        if (!layout::is_canonical(value) || layout::in_hypervisor(value)) return -static_cast<long>(XEN_EPERM);
+        if (!is_guest_breakpoint(value)) return -static_cast<long>(XEN_EPERM);
         v.dr[reg] = value;
         switch (reg) {
             case 0: cpu::write_dr<0>(value); break;
@@ -54,17 +55,12 @@ long hypercall_set_debugreg(u64 reg, u64 value, u64, u64, u64, u64) {
         return 0;
     }
     if (reg == 6) {
-        v.dr6 = (value & 0xe00f) | 0xffff0ff0;
+        v.dr6 = sanitised_dr6(value);
         return 0;
     }
     if (reg != 7) return -static_cast<long>(XEN_EINVAL);
-    // No general-detect trap, and no I/O breakpoints (type 2 in a breakpoint's four control bits).
-    value &= 0xffff'd3ff;
-    value |= 0x400;
-    for (unsigned i = 0; i < 4; ++i)
-        if (((value >> (16 + 4 * i)) & 3) == 2) value &= ~(u64{3} << (2 * i));
-    v.dr7 = value;
-    cpu::write_dr<7>(value);
+    v.dr7 = sanitised_dr7(value);
+    cpu::write_dr<7>(v.dr7);
     return 0;
 }
 
@@ -108,8 +104,9 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
     if (command != CALLBACKOP_unregister) return -static_cast<long>(XEN_ENOSYS);
     const Result<callback_unregister> r = GuestPtr<callback_unregister>(arg).read();
     if (!r) return to_hypercall_result(r.error());
-    // Event and failsafe entries are needed for as long as the guest runs.
-    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe) return -static_cast<long>(XEN_EINVAL);
+    // These entries are needed for as long as the guest runs.
+    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe || r->type == CALLBACKTYPE_syscall)
+        return -static_cast<long>(XEN_EINVAL);
     if (r->type == CALLBACKTYPE_nmi) {
         v.traps[2] = {};
         return 0;
@@ -120,20 +117,27 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
     return 0;
 }
 
+namespace {
+constexpr u64 known_vm_assists = 1U << VMASST_TYPE_4gb_segments | 1U << VMASST_TYPE_4gb_segments_notify |
+                                 1U << VMASST_TYPE_writable_pagetables | 1U << VMASST_TYPE_pae_extended_cr3 |
+                                 1U << VMASST_TYPE_architectural_iopl | 1U << VMASST_TYPE_runstate_update_flag |
+                                 1ULL << VMASST_TYPE_m2p_strict;
+}
+
 long hypercall_vm_assist(u64 command, u64 type, u64, u64, u64, u64) {
     Domain& d = current_arch().vcpu->domain;
     if (command > VMASST_CMD_disable) return -static_cast<long>(XEN_ENOSYS);
-    const bool on = command == VMASST_CMD_enable;
-    switch (type) {
-        case VMASST_TYPE_4gb_segments:
-        case VMASST_TYPE_4gb_segments_notify:
-        case VMASST_TYPE_pae_extended_cr3:
-        case VMASST_TYPE_writable_pagetables:  // writes to page tables are always emulated
-        case VMASST_TYPE_m2p_strict: return 0;
-        case VMASST_TYPE_architectural_iopl: d.arch->architectural_iopl = on; return 0;
-        case VMASST_TYPE_runstate_update_flag: d.arch->runstate_update_flag = on; return 0;
-        default: return -static_cast<long>(XEN_EINVAL);
-    }
+    if (type >= 64 || ((known_vm_assists >> type) & 1) == 0) return -static_cast<long>(XEN_EINVAL);
+    const u64 bit = u64{1} << type;
+    set_vm_assist(d, command == VMASST_CMD_enable ? d.arch->vm_assist | bit : d.arch->vm_assist & ~bit);
+    return 0;
+}
+
+// Only two of them change what we do; writes to page tables, for one, are always emulated.
+void set_vm_assist(Domain& d, u64 assists) {
+    d.arch->vm_assist = assists & known_vm_assists;
+    d.arch->architectural_iopl = (assists >> VMASST_TYPE_architectural_iopl & 1) != 0;
+    d.arch->runstate_update_flag = (assists >> VMASST_TYPE_runstate_update_flag & 1) != 0;
 }
 
 }  // namespace xylem::pv

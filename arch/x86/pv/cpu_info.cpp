@@ -7,7 +7,6 @@
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
-#include "arch/x86/pv/cpuid.hpp"
 #include "core/port/cpu_info.hpp"
 
 namespace xylem::pv {
@@ -56,65 +55,6 @@ void from_legacy_leaves(ApicIdLayout& layout) {
     layout.core_bits = bits_for(layout.cores_per_socket);
 }
 
-cpu::CpuidRegs leaf(u32 number, u32 subleaf = 0) {
-    const u32 highest = cpu::cpuid(number & 0x80000000).a;
-    return number <= highest ? cpu::cpuid(number, subleaf) : cpu::CpuidRegs{};
-}
-
-template <class Ask>
-port::FeatureSet gather(Ask&& ask) {
-    const cpu::CpuidRegs l1 = ask(1, 0);
-    const cpu::CpuidRegs e1 = ask(0x80000001, 0);
-    const cpu::CpuidRegs l7 = ask(7, 0);
-    const cpu::CpuidRegs l7_1 = l7.a >= 1 ? ask(7, 1) : cpu::CpuidRegs{};
-    const cpu::CpuidRegs l7_2 = l7.a >= 2 ? ask(7, 2) : cpu::CpuidRegs{};
-    const cpu::CpuidRegs e21 = ask(0x80000021, 0);
-    port::FeatureSet f{};
-    f[0] = l1.d;
-    f[1] = l1.c;
-    f[2] = e1.d;
-    f[3] = e1.c;
-    f[4] = ask(0xd, 1).a;
-    f[5] = l7.b;
-    f[6] = l7.c;
-    f[7] = ask(0x80000007, 0).d;
-    f[8] = ask(0x80000008, 0).b;
-    f[9] = l7.d;
-    f[10] = l7_1.a;
-    f[11] = e21.a;
-    f[12] = l7_1.b;
-    f[13] = l7_2.d;
-    f[14] = l7_1.c;
-    f[15] = l7_1.d;
-    f[18] = e21.c;
-    f[1] &= ~bit(27);  // OSXSAVE follows CR4 and is no feature
-    return f;
-}
-
-port::FeatureSet hardware_features() {
-    port::FeatureSet f = gather([](u32 number, u32 subleaf) { return leaf(number, subleaf); });
-    constexpr u32 arch_capabilities = 0x10a;
-    if ((f[9] & bit(29)) != 0) {
-        const u64 value = cpu::rdmsr(arch_capabilities);
-        f[16] = static_cast<u32>(value);
-        f[17] = static_cast<u32>(value >> 32);
-    }
-    return f;
-}
-
-void leave_out_unused(port::FeatureSet& f) {
-    const Features& host = features();
-    if (!host.has_xsave) {
-        f[1] &= ~(bit(12) | bit(26) | bit(28) | bit(29));  // FMA, XSAVE, AVX, F16C
-        f[3] &= ~(bit(11) | bit(16));                      // XOP, FMA4
-        f[4] = 0;
-        f[5] &= ~(bit(5) | bit(16) | bit(17) | bit(21) | bit(28) | bit(30) | bit(31));  // AVX2, AVX-512
-    }
-    if (!host.has_fsgsbase) f[5] &= ~bit(0);
-    if (!host.has_smep) f[5] &= ~bit(7);
-    if (!host.has_smap) f[5] &= ~bit(20);
-}
-
 }  // namespace
 
 ApicIdLayout apic_id_layout() {
@@ -145,16 +85,6 @@ CpuPlace cpu_place(CpuId cpu) {
 CpuCounts cpu_counts() {
     const pv::ApicIdLayout layout = pv::apic_id_layout();
     return {.threads_per_core = layout.threads_per_core, .cores_per_socket = layout.cores_per_socket};
-}
-
-FeatureSet cpu_features(FeatureSource source) {
-    if (source == FeatureSource::pv_guest) {
-        const ArchVcpu& v = current_arch();
-        return pv::gather([&v](u32 number, u32 subleaf) { return pv::guest_cpuid(v, number, subleaf, false); });
-    }
-    FeatureSet f = pv::hardware_features();
-    if (source == FeatureSource::hypervisor) pv::leave_out_unused(f);
-    return f;
 }
 
 }  // namespace xylem::port

@@ -180,6 +180,7 @@ long hypercall_iret(u64, u64, u64, u64, u64, u64) {
     }
     v.vcpu->info->evtchn_upcall_mask = (rflags & x86::rflags::interrupts) != 0 ? 0 : 1;
     v.nmi_in_progress = false;
+    if (std::exchange(v.nmi_held, false)) v.vcpu->pending_work.fetch_or(work::nmi);
     if ((cs & 3) == 3) enter_user_mode(v);
     return static_cast<long>(rax);
 }

@@ -109,7 +109,7 @@ long hypercall_multicall(u64 list_va, u64 count, u64, u64, u64, u64) {
         if (v.kernel_mode == 0) [[unlikely]]
             return result;
         if (!field(at, &multicall_entry::result).write(static_cast<xen_ulong_t>(result))) return -static_cast<long>(XEN_EFAULT);
-        if ((i & 15) == 15) port::preemption_point();
+        if ((i & 15) == 15 && !port::preemption_point()) break;
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "arch/x86/domain/arch_domain.hpp"
+#include "arch/x86/pv/roots.hpp"
 #include "core/pci/config_filter.hpp"
 #include "core/port/guest.hpp"
 #include "cpu/port_io.hpp"
@@ -71,7 +72,10 @@ bool may_use_ports(ArchVcpu& v, u16 port, u32 bytes) {
     u8 bits[2]{};
     const u64 at = v.iobitmap_va + port / 8;
     const usize count = (port & 7) + bytes > 8 ? 2 : 1;
-    if (!port::copy_from_guest(bits, at, count)) return false;
+    {
+        const KernelView view(v);  // whose bitmap it is
+        if (!port::copy_from_guest(bits, at, count)) return false;
+    }
     const u32 wanted = ((1U << bytes) - 1) << (port & 7);
     return ((u32{bits[0]} | u32{bits[1]} << 8) & wanted) == 0;
 }

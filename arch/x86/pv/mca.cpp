@@ -49,7 +49,7 @@ xen_mc_logical_cpu_t describe_kind() {
         const cpu::CpuidRegs brand = cpu::cpuid(0x80000002 + i);
         std::memcpy(c.mc_brandid + i * sizeof brand, &brand, sizeof brand);
     }
-    const port::FeatureSet set = port::cpu_features(port::FeatureSource::hypervisor);
+    const port::FeatureSet set = port::cpu_features(port::PolicyKind::host);
     c.mc_cpu_caps[MC_CAPS_STD_EDX] = set[0];
     c.mc_cpu_caps[MC_CAPS_STD_ECX] = set[1];
     c.mc_cpu_caps[MC_CAPS_AMD_EDX] = set[2];

@@ -193,7 +193,7 @@ long hypercall_mmu_update(u64 requests, u64 count, u64 done_va, u64 foreign, u64
         }
         if ((++done & 63) == 0) {
             batch.table.reset();
-            port::preemption_point();
+            if (!port::preemption_point()) break;
         }
     }
     if (done_va != 0 && !GuestPtr<u32>(done_va).write(done)) return -static_cast<long>(XEN_EFAULT);

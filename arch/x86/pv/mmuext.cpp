@@ -174,7 +174,7 @@ long hypercall_mmuext_op(u64 operations, u64 count, u64 done_va, u64 foreign, u6
             break;
         }
         ++done;
-        if ((done & 15) == 0) port::preemption_point();
+        if ((done & 15) == 0 && !port::preemption_point()) break;
     }
     if (done_va != 0 && !GuestPtr<u32>(done_va).write(done)) return -static_cast<long>(XEN_EFAULT);
     return result;

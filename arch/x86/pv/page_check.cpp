@@ -60,6 +60,7 @@ class Audit {
         if (!is_counted(s)) return;
         ++used_;
         if (s.has(PageState::owned_bit)) hold(mfn, false);
+        if (page.owner() == domid_xen) hold(mfn, true);
         if (s.has(PageState::pinned_bit)) hold(mfn, true);
         if (!is_page_table(s.type()) || s.type_uses() == 0 || !s.has(PageState::validated_bit)) return;
         ++tables_;

@@ -180,6 +180,7 @@ bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
     const auto op = emul::decode_privileged(window, f, context);
     if (!op) {
         if (op.error() != emul::DecodeError::need_more || only_forced) return false;
+        if (!layout::is_canonical(f.rip + window.valid)) return false;  // no page is missing there: the trap stands
         inject_page_fault(v, f.rip + window.valid, x86::fault::fetch);
         return true;
     }

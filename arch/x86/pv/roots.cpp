@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/pv/roots.hpp"
 
+#include "arch/x86/mm/hypervisor_tables.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "arch/x86/pv/pte.hpp"
 
 namespace xylem::pv {
 namespace {
+
+constexpr unsigned m2p_slot = index_of(layout::m2p_guest_start, 4);
 
 Result<> take_root(Domain& d, Mfn mfn) {
     PageInfo* page = find_page(mfn);
@@ -32,12 +35,24 @@ bool is_memory(Mfn mfn) {
 
 }  // namespace
 
+void show_m2p(Mfn root) {
+    table_of(root)[m2p_slot] = hypervisor_l4[m2p_slot];
+}
+
+KernelView::KernelView(ArchVcpu& v) : v_(v) {
+    if (v.kernel_mode == 0) load_root(v, v.kernel_root);
+}
+KernelView::~KernelView() {
+    if (v_.kernel_mode == 0) load_root(v_, v_.user_root);
+}
+
 Result<> set_kernel_root(ArchVcpu& v, Mfn mfn) {
     const u64 root = maddr_of(mfn).raw;
     if (root != v.kernel_root) {
         if (Result<> r = take_root(v.vcpu->domain, mfn); !r) return r;
     }
     const u64 old = v.kernel_root;
+    show_m2p(mfn);
     v.kernel_root = root;
     load_root(v, root);
     if (old != root) put_root(old);
@@ -49,6 +64,7 @@ Result<> set_user_root(ArchVcpu& v, Mfn mfn) {
     if (root == v.user_root) return {};
     if (root != 0) {
         if (Result<> r = take_root(v.vcpu->domain, mfn); !r) return r;
+        table_of(mfn)[m2p_slot] = 0;
     }
     put_root(std::exchange(v.user_root, root));
     return {};

@@ -15,6 +15,22 @@ void install_hypervisor_slots(Domain& domain, u64* l4);
 // root means none. XEN_EINVAL where the frame is no valid L4 of the domain.
 Result<> set_kernel_root(ArchVcpu& v, Mfn mfn);
 Result<> set_user_root(ArchVcpu& v, Mfn mfn);
+// A frame becomes a kernel's root: kernels read the machine-to-physical table, their user programs do not.
+void show_m2p(Mfn root);
+
+// While it lives, memory is seen as the vCPU's kernel sees it. The current vCPU, interrupts off or no guest memory touched
+// meanwhile that an interrupt handler touches, too.
+class KernelView {
+   public:
+    explicit KernelView(ArchVcpu& v);
+    ~KernelView();
+    KernelView(const KernelView&) = delete;
+    KernelView& operator=(const KernelView&) = delete;
+
+   private:
+    ArchVcpu& v_;
+};
+
 // Gives both roots back (domain teardown; the vCPU does not run).
 void drop_roots(ArchVcpu& v);
 

@@ -3,7 +3,9 @@
 
 #include <cstring>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
+#include "arch/x86/pv/debug_registers.hpp"
 #include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/segments.hpp"
@@ -52,10 +54,7 @@ void set_fpu(ArchVcpu& v, const vcpu_guest_context& c) {
     if ((c.flags & VGCF_I387_VALID) == 0) return;
     constexpr usize legacy_bytes = 512;
     std::memcpy(v.fpu_area, &c.fpu_ctxt, legacy_bytes);
-    u32 mxcsr = 0;
-    std::memcpy(&mxcsr, v.fpu_area + 24, sizeof mxcsr);
-    mxcsr &= 0xffbf;  // reserved bits would fault when loaded
-    std::memcpy(v.fpu_area + 24, &mxcsr, sizeof mxcsr);
+    clean_mxcsr(v.fpu_area);
     if (features().has_xsave) {
         const u64 components[2] = {3, 0};
         std::memcpy(v.fpu_area + legacy_bytes, components, sizeof components);
@@ -71,13 +70,9 @@ bool addresses_are_canonical(const vcpu_guest_context& c) {
     return true;
 }
 
-}  // namespace
-
-Result<> set_vcpu_context(Vcpu& vcpu, const vcpu_guest_context& c) {
-    ArchVcpu& v = *vcpu.arch;
-    if (!addresses_are_canonical(c) || c.gdt_ents > 7168) return fail(XEN_EINVAL);
-    Domain& d = vcpu.domain;
-    // What can fail first: page tables and descriptors.
+// The first context of a vCPU brings its page tables and descriptors along.
+Result<> take_resources(ArchVcpu& v, const vcpu_guest_context& c) {
+    Domain& d = v.vcpu->domain;
     const Mfn root(c.ctrlreg[3] >> page_shift);
     PageInfo* page = find_page(root);
     if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
@@ -94,35 +89,85 @@ Result<> set_vcpu_context(Vcpu& vcpu, const vcpu_guest_context& c) {
     }
     drop_roots(v);
     v.kernel_root = maddr_of(root).raw;
+    show_m2p(root);
     if (const Mfn user(c.ctrlreg[1] >> page_shift); user.raw != 0) (void)set_user_root(v, user);
-    // A vCPU in user mode runs on its user root: without one it would run on nothing.
-    const bool in_kernel = (c.flags & VGCF_in_kernel) != 0 || (c.user_regs.cs & 3) != 3;
-    if (!in_kernel && v.user_root == 0) {
-        drop_roots(v);
-        return fail(XEN_EINVAL);
-    }
+    v.ldt_base = c.ldt_base;
+    v.ldt_entries = c.ldt_ents <= 8192 && (c.ldt_base & page_mask) == 0 && !layout::in_hypervisor(c.ldt_base)
+                        ? static_cast<u32>(c.ldt_ents)
+                        : 0;
+    return {};
+}
 
-    set_registers(v, c.user_regs);
-    set_fpu(v, c);
-    v.kernel_mode = in_kernel ? 1 : 0;
-    for (unsigned i = 0; i < 256; ++i) v.traps[c.trap_ctxt[i].vector] = {};
-    for (const trap_info& t : c.trap_ctxt)
-        if (t.address != 0) v.traps[t.vector] = {t.address, static_cast<u16>(t.cs | 3), t.flags};
-    v.kernel_ss = c.kernel_ss | 3;
-    v.kernel_sp = c.kernel_sp;
+bool has_same_resources(const ArchVcpu& v, const vcpu_guest_context& c) {
+    bool same = (c.ctrlreg[3] & ~page_mask) == v.kernel_root && (c.ctrlreg[1] & ~page_mask) == v.user_root &&
+                c.gdt_ents == v.gdt_entries && c.ldt_ents == v.ldt_entries && (c.ldt_ents == 0 || c.ldt_base == v.ldt_base);
+    for (unsigned i = 0; i < v.gdt_frames.size(); ++i)
+        same = same && (i * 512 >= v.gdt_entries || c.gdt_frames[i] == v.gdt_frames[i]);
+    return same;
+}
+
+void set_entry_points(ArchVcpu& v, const vcpu_guest_context& c) {
+    for (unsigned i = 0; i < 256; ++i) {
+        const trap_info& t = c.trap_ctxt[i];
+        v.traps[i] = t.address == 0 ? Trap{} : Trap{t.address, static_cast<u16>(t.cs | 3), t.flags};
+    }
     v.event = {c.event_callback_eip, true};
     v.failsafe = {c.failsafe_callback_eip, (c.flags & VGCF_failsafe_disables_events) != 0};
     v.syscall = {c.syscall_callback_eip, (c.flags & VGCF_syscall_disables_events) != 0};
-    v.fs_base = c.fs_base;
-    v.gs_base_kernel = c.gs_base_kernel;
-    v.gs_base_user = c.gs_base_user;
-    v.ldt_base = c.ldt_base;
-    v.ldt_entries = c.ldt_ents <= 8192 ? static_cast<u32>(c.ldt_ents) : 0;
+}
+
+void set_control_registers(ArchVcpu& v, const vcpu_guest_context& c) {
     v.cr4 = c.ctrlreg[4] & features().guest_cr4_bits;
     v.virtual_ts = (c.ctrlreg[0] & x86::cr0::ts) != 0;
     for (unsigned i = 0; i < 4; ++i)
-        v.dr[i] = layout::in_hypervisor(c.debugreg[i]) || !layout::is_canonical(c.debugreg[i]) ? 0 : c.debugreg[i];
+        v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
+    v.dr6 = sanitised_dr6(c.debugreg[6]);
+    v.dr7 = sanitised_dr7(c.debugreg[7]);
+}
+
+}  // namespace
+
+void clean_mxcsr(u8* area) {
+    constexpr u32 loadable = 0xffbf;
+    u32 mxcsr = 0;
+    std::memcpy(&mxcsr, area + 24, sizeof mxcsr);
+    mxcsr &= loadable;
+    std::memcpy(area + 24, &mxcsr, sizeof mxcsr);
+}
+
+Result<> set_vcpu_context(Vcpu& vcpu, const vcpu_guest_context& c) {
+    ArchVcpu& v = *vcpu.arch;
+    if (!addresses_are_canonical(c) || c.gdt_ents > 7168) return fail(XEN_EINVAL);
+    // A vCPU in user mode runs on its user root: without one it would run on nothing.
+    const bool in_kernel = (c.flags & VGCF_in_kernel) != 0 || (c.user_regs.cs & 3) != 3;
+    if (v.kernel_root != 0) {
+        if (!has_same_resources(v, c)) return fail(XEN_EOPNOTSUPP);
+    } else if (Result<> r = take_resources(v, c); !r) {
+        return r;
+    }
+    if (!in_kernel && v.user_root == 0) {
+        if (!vcpu.initialised) release_resources(v);
+        return fail(XEN_EINVAL);
+    }
+    if (vcpu.id == VcpuId(0)) set_vm_assist(vcpu.domain, c.vm_assist);
+    set_registers(v, c.user_regs);
+    v.virtual_iopl_shown = vcpu.domain.arch->architectural_iopl ? v.virtual_iopl : 0;
+    set_fpu(v, c);
+    v.kernel_mode = in_kernel ? 1 : 0;
+    v.kernel_ss = c.kernel_ss | 3;
+    v.kernel_sp = c.kernel_sp;
+    v.fs_base = c.fs_base;
+    v.gs_base_kernel = c.gs_base_kernel;
+    v.gs_base_user = c.gs_base_user;
+    set_entry_points(v, c);
+    set_control_registers(v, c);
     return {};
+}
+
+void release_resources(ArchVcpu& v) {
+    drop_ldt(v);
+    drop_gdt(v);
+    drop_roots(v);
 }
 
 }  // namespace xylem::pv

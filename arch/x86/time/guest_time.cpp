@@ -58,7 +58,7 @@ void publish_wall_clock(Domain& d) {
     const u32 version = (s.wc_version + 1) | 1;
     s.wc_version = version;
     std::atomic_thread_fence(std::memory_order_release);
-    const u64 seconds = wall_base / 1'000'000'000;
+    const u64 seconds = wall_base / 1'000'000'000 + static_cast<u64>(d.time_offset_seconds.load());
     s.wc_sec = static_cast<u32>(seconds);
     s.wc_sec_hi = static_cast<u32>(seconds >> 32);
     s.wc_nsec = static_cast<u32>(wall_base % 1'000'000'000);

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// Who has which policy. Domains with equal policies share one table.
+#pragma once
+
+#include "arch/x86/pv/cpu_policy.hpp"
+
+namespace xylem {
+struct Domain;
+}
+
+namespace xylem::pv {
+
+// A policy that domains share; counted.
+struct SharedPolicy {
+    CpuPolicy policy;
+    u32 users = 0;
+    SharedPolicy* next = nullptr;
+};
+
+// Gives a new domain the default policy (dom0: its own). XEN_ENOMEM.
+Result<> give_default_policy(Domain& d);
+void drop_policy(Domain& d);
+
+}  // namespace xylem::pv
