@@ -52,5 +52,7 @@ void measure(const char* name, int count, Action action, int divisor = 1) {
 
 void measure_kernel(const char* own_path);
 void measure_xen();
+// The other modes of the program, one side each of what two domains do; also `exit`.
+int domain_mode(int count, char** words);
 
 }  // namespace bench

@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Hypercalls through Linux's privcmd device, and event channels from dom0 to itself through its evtchn device.
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/guest/events.hpp"
 #include "bench/guest/measure.hpp"
 
 namespace bench {
 namespace {
 
-// Linux's interface to its devices: numbers and layouts, not Xen's.
-struct Hypercall {
-    std::uint64_t number, arguments[5];
-};
-struct BindUnbound {
-    std::uint32_t remote_domain;
-};
-struct BindInterdomain {
-    std::uint32_t remote_domain, remote_port;
-};
-struct Notify {
-    std::uint32_t port;
-};
-constexpr unsigned long privcmd_hypercall = _IOC(_IOC_NONE, 'P', 0, sizeof(Hypercall));
 constexpr unsigned long privcmd_unknown = _IOC(_IOC_NONE, 'P', 99, 0);
-constexpr unsigned long evtchn_bind_interdomain = _IOC(_IOC_NONE, 'E', 1, sizeof(BindInterdomain));
-constexpr unsigned long evtchn_bind_unbound = _IOC(_IOC_NONE, 'E', 2, sizeof(BindUnbound));
-constexpr unsigned long evtchn_notify = _IOC(_IOC_NONE, 'E', 4, sizeof(Notify));
 
 constexpr std::uint64_t number_xen_version = 17, number_sched_op = 29, number_nobodys = 63;
 
@@ -47,34 +30,9 @@ void hypercalls() {
     close(device);
 }
 
-// One end of a channel: reading gives a pending port, writing it back unmasks it.
-struct End {
-    int device;
-    Notify port;
-
-    void notify() { ioctl(device, evtchn_notify, &port); }
-    bool take() {
-        std::uint32_t pending;
-        return read(device, &pending, sizeof pending) == sizeof pending &&
-               write(device, &pending, sizeof pending) == sizeof pending;
-    }
-    bool pending(int milliseconds) {
-        pollfd wait{device, POLLIN, 0};
-        return poll(&wait, 1, milliseconds) > 0;
-    }
-};
-
 void event_channels() {
-    End one{open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC), {}}, two{open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC), {}};
-    if (one.device < 0 || two.device < 0) return;
-    BindUnbound unbound{0};
-    const int first = ioctl(one.device, evtchn_bind_unbound, &unbound);
-    if (first <= 0) return;
-    one.port.port = static_cast<std::uint32_t>(first);
-    BindInterdomain interdomain{0, one.port.port};
-    const int second = ioctl(two.device, evtchn_bind_interdomain, &interdomain);
-    if (second <= 0) return;
-    two.port.port = static_cast<std::uint32_t>(second);
+    End one{open_evtchn(), {}}, two{open_evtchn(), {}};
+    if (!one.bind_unbound(0) || !two.bind_interdomain(0, one.port.port)) return;  // a guest cannot bind its own port as dom0's
     // a fresh binding raises an event
     while (two.pending(50)) two.take();
     while (one.pending(0)) one.take();

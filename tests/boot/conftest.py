@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from library import probe  # noqa: E402
 from xylem.boot import Boot  # noqa: E402
 from xylem.machine import Machine  # noqa: E402
 
@@ -82,6 +83,9 @@ def boot(request):
             else:
                 options["kernel"] = config.getoption("--image")
         options.setdefault("cpus", 1)
+        if options.get("guest"):
+            options.setdefault("files", {"probe": probe()})
+            options["cpus"] = max(options["cpus"], 2)
         name = re.sub(r"\W+", "_", request.node.name).strip("_") + (f"-{len(running)}" if running else "")
         side = "xen" if options.get("hypervisor") == "xen" else options.get("hypervisor", "xylem")
         machine = Boot(kind(**options), quiet_limit=quiet_limit, total_limit=total_limit, log=logs / f"{name}.{side}.log")
@@ -97,3 +101,9 @@ def boot(request):
 def oracle(request):
     """Whether this run is against real Xen."""
     return request.config.getoption("--xen")
+
+
+@pytest.fixture
+def probe_program():
+    """The probe's bytes, for tests that give dom0 files of their own too."""
+    return probe()

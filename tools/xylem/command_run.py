@@ -14,12 +14,14 @@ from .machine import CPU_EXCEPTIONS, Machine
 from .say import Failure, say
 
 EXAMPLES = """examples:
-  ./xylem run                                      a root shell in dom0; `poweroff` ends it
+  ./xylem run                                      a root shell in dom0, a guest beside it; `poweroff` ends all
   ./xylem run --cpus 4 --memory 4096 --net e1000e
   ./xylem run --script my-test.sh                  run a script in dom0, then power off; its exit status is ours
   ./xylem run --xen                                the same machine on Debian's real Xen
   ./xylem run --loader grub-uefi --verbose
   ./xylem run -- -device qemu-xhci -device usb-kbd   further words for QEMU"""
+
+DEMO_MEMORY = 384   # MiB that a machine must have beside dom0's: the guest's and the hypervisor's
 
 
 def parser():
@@ -46,6 +48,7 @@ def parser():
     tool.add_argument("--disk", action="append", default=[], metavar="FILE[,BUS]", help="a further raw disk; bus ahci, virtio or nvme (virtio)")
     tool.add_argument("--device", action="append", default=[], metavar="WORDS", help="a further QEMU -device")
     tool.add_argument("--bare", action="store_true", help="do not start xenstored and xenconsoled in dom0")
+    tool.add_argument("--no-guest", action="store_true", help="do not start the demo guest")
     tool.add_argument("--script", metavar="FILE", help="run this shell script in dom0 once it is up, then power off (- is standard input)")
     tool.add_argument("--file", action="append", default=[], metavar="FILE", help="put a file into dom0 as /xylem/NAME")
     tool.add_argument("--icount", action="store_true", help="count instructions: one is one virtual nanosecond")
@@ -66,6 +69,12 @@ def disk_words(number, text):
     return ["-drive", f"file={path},format=raw,if=none,id=disk{number}", "-device", f"{device},drive=disk{number}"]
 
 
+def wants_demo(options):
+    """A demo guest runs unless the user or his machine has no room for it."""
+    room = options.memory - (options.dom0_memory or options.memory // 2) >= DEMO_MEMORY and (options.memory >= 2048 or options.dom0_memory)
+    return bool(room) and not (options.no_guest or options.native or options.bare or options.script)
+
+
 def machine_from(options, extra):
     """The Machine the user asked for."""
     words = [word for number, text in enumerate(options.disk) for word in disk_words(number, text)]
@@ -80,7 +89,7 @@ def machine_from(options, extra):
                    loader=options.loader, machine=options.machine, cpu=options.cpu, cpus=options.cpus, vcpus=options.vcpus,
                    memory=options.memory, dom0_memory=options.dom0_memory, append=options.append, arguments=options.xylem_args,
                    verbose=options.verbose, root=options.root, net=options.net, toolstack=not options.bare,
-                   guest=not options.native, icount=options.icount, gdb=options.gdb, script=script,
+                   guest=not options.native, demo=wants_demo(options), icount=options.icount, gdb=options.gdb, script=script,
                    files={os.path.basename(name): pathlib.Path(name).read_bytes() for name in options.file},
                    extra=words + extra)
 
@@ -124,7 +133,7 @@ def interactive(options, machine):
         if options.show:
             say(" ".join(command))
         what = {"xen": "Debian's Xen", "native": "Linux without a hypervisor"}.get(machine.hypervisor, machine.kernel or "Xylem")
-        say(f"Booting {what} on {machine.cpus} CPUs, {machine.memory} MiB; dom0's shell comes in about 15 s. Ctrl-a x ends QEMU.")
+        say(f"Booting {what} on {machine.cpus} CPUs, {machine.memory} MiB; dom0's shell comes in about {'25 s' if machine.demo else '15 s'}. Ctrl-a x ends QEMU.")
         if options.gdb:
             say("QEMU waits for: gdb -ex 'target remote 127.0.0.1:1234' build/x86_64/xylem")
         try:

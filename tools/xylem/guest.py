@@ -8,7 +8,8 @@ from .debian import module_order
 
 FILES = pathlib.Path(__file__).parent / "guest"
 # Lists of modules in the guest's /modules: `front` is loaded at start, the others by the script that wants them.
-MODULES = {"front": ["xen-blkfront", "xen-netfront"], "ext4": ["crc32c_generic", "ext4"]}
+MODULES = {"front": ["xen-blkfront", "xen-netfront"], "ext4": ["crc32c_generic", "ext4"], "watchdog": ["xen_wdt"],
+           "xen": ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"]}
 
 
 @functools.cache

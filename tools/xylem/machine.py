@@ -35,6 +35,7 @@ class Machine:
     net: str = "none"                   # model of a network card on QEMU's user network
     toolstack: bool = True              # start xenstored and xenconsoled
     guest: bool = False                 # give dom0 what it needs to start guests (/xylem/guest)
+    demo: bool = False                  # with `guest`: start the demo guest before the shell
     icount: bool = False
     gdb: bool = False
     script: str | None = None
@@ -55,6 +56,8 @@ class Machine:
             words.append("xylem.net=1")
         if not self.toolstack:
             words.append("xylem.bare=1")
+        if self.guest and self.demo:
+            words.append("xylem.demo=1")
         if self.terminal:
             words.append("xylem.tty=%dx%d" % self.terminal)
         if self.hypervisor == "native" and self.vcpus:

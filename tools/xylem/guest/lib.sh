@@ -2,6 +2,7 @@
 # Functions for scripts in dom0 that start guests; /xylem/guest/demo.cfg alone is enough for `xl create`.
 guests=/run/xylem-guests
 mkdir -p $guests
+xl() { timeout -k 5 "${limit:-180}" /usr/sbin/xl "$@"; }  # a hanging xl must not hang the script
 guest_log() { echo "/var/log/xen/console/guest-$1.log"; }
 
 # guest_config NAME [LINE...]: writes $guests/NAME.cfg; the lines come last and so win over the defaults.
@@ -59,6 +60,22 @@ wait_gone() {
         sleep 0.2
     done
 }
+
+# guest_do NAME COMMAND: runs it in a guest whose script calls `serve`; its output and its exit status.
+guest_do() {
+    local log tty from line number=$((++guest_number)) left=$((${limit:-180} * 5))
+    log=$(guest_log "$1"); from=$(($(stat -c %s "$log") + 1))
+    tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty") || return 125
+    echo "$number $2" >"$tty" || return 125
+    until line=$(tail -c +$from "$log" | tr -d '\r' | grep -a "xylem-domu: done $number "); do
+        left=$((left - 1))
+        if [ $left -le 0 ]; then echo "guest_do: no answer from $1 to: $2"; show_log "$1"; xl list; return 124; fi
+        sleep 0.2
+    done
+    tail -c +$from "$log" | tr -d '\r' | grep -av 'xylem-domu: done'
+    return "${line##* }"
+}
+guest_number=0
 
 # show_log NAME [LINES]: the end of the guest's console.
 show_log() { tail -n "${2:-30}" "$(guest_log "$1")" 2>/dev/null | tr -d '\r' | sed "s/^/  $1| /"; }

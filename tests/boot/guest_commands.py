@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""The commands whose answers on Xylem and on real Xen must agree, and the reviewed list of those that do not."""
+
+# Run in this order in dom0 with a guest `g` (2 vCPUs, a disk, a network card). A name is the command's words unless given.
+XL = r"""
+xl help
+xl list
+xl list -v | awk '{ print $1, $3, $4 }'
+xl list -l g
+xl list -n | awk '{ print $1, $3, $4, $NF }'
+xl list -c | awk '{ print $1, $3, $NF }'
+xl list nobody
+xl vm-list
+xl info
+xl info -n
+xl uptime
+xl uptime -s g
+xl vcpu-list | awk '{ print $1, $3, $(NF-2), $(NF-1), $NF }'
+xl vcpu-list nobody
+xl dmesg >/dev/null
+xl dmesg -c >/dev/null
+xl claims
+xl domid g
+xl domid nobody
+xl domname 0
+xl domname 4711
+xl rename g k
+xl rename k g
+xl rename nobody k
+xl config-update g $guests/g.cfg
+xl create -n $guests/g.cfg
+xl create $guests/g.cfg
+xl create /nowhere.cfg
+xl create -q -p $guests/second.cfg
+xl destroy second
+xl create $guests/too-much-memory.cfg
+xl create $guests/too-many-vcpus.cfg
+xl create $guests/no-kernel.cfg
+xl create $guests/bad-disk.cfg
+xl pause g
+xl pause nobody
+xl unpause g
+xl unpause g
+xl mem-max g 250
+xl mem-max nobody 250
+xl mem-set g 180
+xl mem-set nobody 180
+xl mem-set g 100000
+xl vcpu-set g 1
+xl vcpu-set g 2
+xl vcpu-set g 3
+xl vcpu-set nobody 1
+xl vcpu-pin g 0 0
+xl vcpu-pin g 1 0-1 1
+xl vcpu-pin g 7 0
+xl vcpu-pin g 0 99
+xl vcpu-list g | awk '{ print $1, $3, $(NF-2), $(NF-1), $NF }'
+xl vcpu-pin g all all
+xl sched-credit2
+xl sched-credit2 -s
+xl sched-credit2 -s -r 2000
+xl sched-credit2 -s -r 1
+xl sched-credit2 -d g
+xl sched-credit2 -d g -w 300 -c 20
+xl sched-credit2 -d g -w 0
+xl sched-credit2 -d g -w 65536
+xl sched-credit2 -d g -c 300
+xl sched-credit2 -d g
+xl sched-credit2 -d g -c 0
+xl sched-credit
+xl sched-credit -d g
+xl sched-rtds
+xl cpupool-list
+xl cpupool-list -c
+xl cpupool-create name=\"p\" sched=\"credit2\"
+xl cpupool-create name=\"p\" sched=\"nonsense\"
+xl cpupool-list
+xl cpupool-cpu-remove Pool-0 1
+xl cpupool-cpu-remove Pool-0 0
+xl cpupool-cpu-add p 1
+xl cpupool-migrate g p
+xl cpupool-migrate Domain-0 p
+xl cpupool-list -c
+xl cpupool-destroy p
+xl cpupool-migrate g Pool-0
+xl cpupool-destroy p
+xl cpupool-destroy Pool-0
+xl cpupool-cpu-remove p 1
+xl cpupool-cpu-add Pool-0 1
+xl cpupool-rename Pool-0 q
+xl cpupool-rename q Pool-0
+xl cpupool-list -c
+xl block-list g
+xl block-attach g format=raw,vdev=xvdq,access=ro,target=/var/tmp/a.img
+xl block-detach g xvdq
+xl block-detach g xvdz
+xl network-list g
+xl network-attach g bridge=xenbr0 mac=00:16:3e:00:00:77
+xl network-detach g 1
+xl network-detach g 9
+xl channel-list g
+xl vtpm-list g
+xl vkb-list g
+xl vdispl-list g
+xl vsnd-list g
+xl usb-list g
+xl pci-list g
+xl pci-assignable-list
+xl pci-assignable-add 00:1f.3
+xl pci-attach g 00:1f.3
+xl pci-detach g 00:1f.3
+xl cd-insert g xvda /var/tmp/a.img
+xl cd-eject g xvda
+xl button-press g power
+xl trigger g nmi 0
+xl trigger g reset
+xl trigger g init 0
+xl trigger g power
+xl trigger g sleep
+xl trigger g s3resume
+xl sysrq g h
+xl sysrq nobody h
+xl debug-keys h
+xl debug-keys q
+xl set-parameters gnttab_max_frames=64
+xl psr-hwinfo
+xl psr-cmt-show cache-occupancy
+xl psr-cat-show
+xl psr-mba-show
+xl getenforce
+xl setenforce 1
+xl loadpolicy /dev/null
+xl qemu-monitor-command g info
+xl vncviewer nobody
+xl console nobody
+xl dump-core g /var/tmp/g.core
+xl dump-core nobody /var/tmp/g.core
+xl migrate -s /tmp/fakessh g localhost
+xl save -c g /var/tmp/g.save
+xl save g /var/tmp/g.save
+xl save nobody /var/tmp/g.save
+xl restore /dev/null
+xl restore -p /var/tmp/g.save
+xl unpause g
+xl list
+xl reboot g
+xl reboot nobody
+xl shutdown nobody
+xl shutdown -F g
+xl destroy g
+xl destroy nobody
+xl destroy 0
+xl list
+xl nonsense
+"""
+
+TOOLS = r"""
+xentop -b -i 1 | awk '{ print $1, $5, $7, $9 }'
+xentop -b -f -n -x -v -i 1 >/dev/null
+xenpm get-cpuidle-states
+xenpm get-cpufreq-para
+xenpm get-cpufreq-states
+xenpm get-cpu-topology
+xenpm get-vcpu-migration-delay
+xenpm set-max-cstate 1
+xenpm set-sched-smt enable
+xen-cpuid
+xen-cpuid -p
+xen-cpuid -d
+lsevtchn $(xl domid g)
+lsevtchn 0 | awk '{ print $3, $4 }' | sort -u
+lsevtchn 4711
+xenctx $(xl domid g) 0 | grep -c '[a-z]*: [0-9a-f]*'
+xenctx -a $(xl domid g) 1 | grep -c ': '
+xenctx 4711 0
+xen-hptool mem-status 0
+xen-hptool mem-offline 0
+xen-hptool cpu-offline 7
+xen-hptool cpu-online 0
+xen-hptool smt-disable
+xenstore-ls -f /local/domain/$(xl domid g)
+xenstore-read /local/domain/0/name
+xenstore-exists /local/domain/4711
+xenstore-write /tmp/a b
+xenstore-list /tmp
+xenstore-chmod /tmp/a r0
+xenstore-rm /tmp
+xenstore-control help
+xenstore-control check
+xen-diag gnttab_query_size $(xl domid g)
+xen-diag gnttab_query_size 4711
+xenlockprof
+xenperf
+xencov read
+xen-livepatch list
+xen-memshare info
+xen-vmtrace $(xl domid g) 0
+xen-mfndump dump-m2p | wc -l | awk '{ print ($1 > 1000) }'
+xen-mfndump dump-p2m $(xl domid g) | wc -l | awk '{ print ($1 > 1000) }'
+xen-mfndump dump-ptes $(xl domid g) 0
+xen-mfndump lookup-pte $(xl domid g) 0
+xen-mfndump memcmp-mfns 0 0 0 0
+xen-ucode
+xen-hvmctx $(xl domid g)
+xen-hvmcrash $(xl domid g)
+xen-detect -N
+xen-detect
+xenhypfs tree
+xenhypfs cat /buildinfo/version/major
+xenhypfs write /params/nothing 1
+xenwatchdogd 30 10; sleep 1; pkill xenwatchdogd
+xentrace -D -S 256 -T 1 -e all /tmp/trace >/dev/null
+xentrace_setsize 8
+xen-mceinj -l
+depriv-fd-checker /dev/null
+flask-getenforce
+readnotes /boot/vmlinuz-*-amd64
+test-cpu-policy
+test-resource
+test-tsx
+test-paging-mempool
+test-xenstore
+verify-stream-v2 -v -i /var/tmp/g2.save
+convert-legacy-stream --help >/dev/null
+xen-init-dom0
+init-xenstore-domain --help
+xenpaging
+vchan-socket-proxy --help
+"""
+
+# {command: why it may differ}. Nothing else may; and what no longer differs must leave the list.
+DIFFERENCES = {}
+# The same for lines of the hostile hypercalls, by their first words ("domctl 23").
+HOSTILE_DIFFERENCES = {}
+
+
+def commands(text):
+    return [line for line in text.strip().splitlines() if line]
