@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "init/debug_keys.hpp"
 
+#include "arch/x86/entry/flight_recorder.hpp"
 #include "arch/x86/pv/page_check.hpp"
 #include "base/log.hpp"
 #include "base/panic.hpp"
@@ -85,6 +86,12 @@ void dump_events(char) {
     LogSink out;
     for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
 }
+void show_recorder(char) {
+    recorder::show(log::Level::info, recorder::shown_by_key);
+}
+void show_last_run(char) {
+    recorder::show_last_run(recorder::shown_by_key);
+}
 void reboot(char) {
     log::info("key 'R': rebooting the machine");
     reboot_machine();
@@ -100,6 +107,8 @@ constexpr console::KeyHandler handlers[] = {
     {'r', "dump run queues", false, dump_run_queues},
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
+    {'T', "what each CPU did last", false, show_recorder},
+    {'L', "what each CPU did last before the machine's last reset", false, show_last_run},
     {'C', "crash: print a report and stop or reboot", true, crash, true},
     {'P', "check the counts of all page frames", false, check_pages},
     {'R', "reboot the machine", true, reboot, true},

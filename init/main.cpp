@@ -5,6 +5,7 @@
 #include "abi/xen.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/flight_recorder.hpp"
 #include "arch/x86/entry/patch.hpp"
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/irqchip/io_apic.hpp"
@@ -62,6 +63,10 @@ void add_ram(const BootInfo& boot) {
                          reinterpret_cast<u64>(image_end) - layout::image_start);
     for (usize i = 0; i < boot.module_count; ++i)
         early_memory.reserve(boot.modules[i].start.raw, boot.modules[i].start.raw + boot.modules[i].bytes);
+    u64 low_end = 0;
+    for (const MemoryRange& r : boot.memory())
+        if (r.kind == MemoryKind::ram && r.end() <= 4 * gib) low_end = std::max(low_end, r.end());
+    recorder::keep_memory(early_memory, low_end);
 }
 
 u64 end_of_ram(const BootInfo& boot) {
@@ -187,6 +192,7 @@ void report_own_memory(const Domain& dom0) {
     keep_devices_from_dom0(hv.platform);
     sched::init_cpu(CpuId(0), *cpu_by_id(CpuId(0))->idle);
     time::refine();
+    recorder::learn_rate();
     Domain& dom0 = dom0::build(hv.kernel, hv.boot, hv.options);
     report_own_memory(dom0);
     finish_console_for_dom0();
@@ -244,6 +250,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     end_early_tables();
     for (const EarlyMemory::Range& r : early_memory.free_ranges())
         frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
+    recorder::start();
     read_firmware(hv);
     irqchip::local_apic.choose_mode(hv.platform, {hv.options.x2apic});
     adopt_boot_cpu(irqchip::local_apic.id());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "init/shutdown.hpp"
 
+#include "arch/x86/entry/flight_recorder.hpp"
 #include "arch/x86/entry/report.hpp"
 #include "arch/x86/power/power.hpp"
 #include "base/log.hpp"
@@ -21,6 +22,7 @@ void stop_others() {
 
 void reboot_machine() {
     stop_others();
+    cpu::wbinvd();  // what the flight recorder keeps must be in memory: a reset forgets the caches
     const init::RebootMethod asked = hypervisor().options.reboot;
     if (hypervisor().options.noreboot || asked == init::RebootMethod::none) {
         log::info("option {}: the machine stays halted", hypervisor().options.noreboot ? "noreboot" : "reboot=no");
@@ -45,13 +47,17 @@ void machine_ends(u32 reason) {
     switch (reason) {
         case SHUTDOWN_poweroff:
             log::info("dom0 is done: powering off");
+            recorder::ends();
             stop_others();
             power::power_off(hypervisor().platform);
             log::error("the machine does not power off by ACPI; halted");
             cpu::stop_forever();
         case SHUTDOWN_crash: log::error("dom0 crashed: rebooting"); reboot_machine();
         case SHUTDOWN_watchdog: log::error("dom0's watchdog ran out: rebooting"); reboot_machine();
-        default: log::info("dom0 asks for a reboot"); reboot_machine();
+        default:
+            log::info("dom0 asks for a reboot");
+            recorder::ends();
+            reboot_machine();
     }
 }
 
@@ -59,6 +65,7 @@ Result<> enter_acpi_sleep(const xenpf_enter_acpi_sleep& request) {
     constexpr u32 soft_off = 5;
     if (request.sleep_state != soft_off) return fail(XEN_EOPNOTSUPP);
     log::info("dom0 enters ACPI state S5: powering off");
+    recorder::ends();
     stop_others();
     power::enter_sleep(hypervisor().platform, static_cast<u16>(request.val_a), static_cast<u16>(request.val_b));
     power::power_off(hypervisor().platform);

@@ -154,6 +154,7 @@ void context_switch(Vcpu& from, Vcpu& to) {
     if (!from.sched.is_idle) save_context(old);
     now.cpu = &cpu;
     cpu.running = &to;
+    cpu.recorder->record(recorder::Event::run(to.domain.id, to.id, cpu::rdtsc()));
     set_entry_stack(cpu, now);
     if (to.sched.is_idle) {
         load_root(now, hypervisor_root());

@@ -7,6 +7,7 @@
 #include "arch/x86/entry/offsets.h"
 #include "base/types.hpp"
 #include "core/port/sched.hpp"
+#include "core/recorder/ring.hpp"
 #include "cpu/current.hpp"
 #include "cpu/instructions.hpp"
 
@@ -29,6 +30,7 @@ static_assert(sizeof(TaskState) == 104);
 struct PerCpu {
     CpuWork work;  // the exit path must look: reschedule etc. (read by assembly, as is the next)
     TaskState tss;
+    recorder::Ring* recorder = nullptr;  // what the CPU did last (written by assembly, too)
     CpuId id{0};
     u32 apic_id = 0;
     bool online = false;

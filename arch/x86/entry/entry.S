@@ -183,6 +183,14 @@ general_hypercall:
     cmpl $HYPERCALL_COUNT, %eax
     jae  1f
     movl %eax, %eax
+    /* The flight recorder (core/recorder/ring.hpp): number and first argument. An interrupt takes the next place. */
+    movq TOP_CPU(%rsp), %r11
+    movq CPU_RECORDER(%r11), %r11
+    movl $RECORDER_EVENT_BYTES, %ecx
+    xaddq %rcx, RECORDER_WRITTEN(%r11)
+    andl $RECORDER_OFFSET_MASK, %ecx
+    movq %rax, RECORDER_EVENTS(%r11,%rcx)
+    movq %rdi, RECORDER_EVENTS + 8(%r11,%rcx)
     movq %r10, %rcx
     leaq hypercall_entries(%rip), %r11
     call *(%r11,%rax,8)

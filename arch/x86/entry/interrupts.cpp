@@ -17,6 +17,7 @@
 #include "cpu/irqflags.hpp"
 #include "hw/x86/registers.hpp"
 #include "init/debug_keys.hpp"
+#include "init/hypervisor.hpp"
 
 extern "C" {
 struct Fixup {
@@ -46,7 +47,9 @@ u64 fixup_for(u64 rip) {
     return 0;
 }
 
-void interrupt(u32 vector) {
+void interrupt(const Frame& frame, PerCpu& cpu) {
+    const u32 vector = frame.entry_vector;
+    cpu.recorder->record(recorder::Event::make(recorder::Kind::interrupt, static_cast<u8>(vector), frame.rip, cpu::rdtsc()));
     switch (vector) {
         case irqchip::timer_vector:
             irqchip::local_apic.eoi();
@@ -59,11 +62,15 @@ void interrupt(u32 vector) {
             break;
         case irqchip::spurious_vector: break;
         case irqchip::error_vector:
-            log::warning("APIC error on CPU {}: status {:#x}", current_arch().cpu->id, irqchip::local_apic.take_errors());
+            log::warning("APIC error on CPU {}: status {:#x}", cpu.id, irqchip::local_apic.take_errors());
             irqchip::local_apic.eoi();
             break;
         default: irq::on_vector(static_cast<u8>(vector)); break;
     }
+}
+
+void record_trap(const Frame& frame, PerCpu& cpu, u64 value) {
+    cpu.recorder->record(recorder::Event::make(recorder::Kind::trap, static_cast<u8>(frame.entry_vector), frame.rip, value));
 }
 
 }  // namespace
@@ -76,21 +83,25 @@ void handle_from_guest(Frame* frame) {
     const u32 vector = frame->entry_vector;
     if (vector < 32 || vector == 0x80) {
         const u64 address = vector == x86::vector::page_fault ? cpu::read_cr2() : 0;
+        record_trap(*frame, *v.cpu, vector == x86::vector::page_fault ? address : frame->error_code);
         cpu::irq_enable();
         pv::handle_exception(v, vector, address);
         cpu::irq_disable();
         return;
     }
-    interrupt(vector);
+    interrupt(*frame, *v.cpu);
 }
 
 // Null: go on where it was interrupted. Else: leave to the guest with this frame.
 Frame* handle_from_hypervisor(Frame* frame) {
     const u32 vector = frame->entry_vector;
     if (vector >= 32) {
-        interrupt(vector);
+        interrupt(*frame, *current_arch().cpu);
         return nullptr;
     }
+    // Before dom0 runs there are stacks without a CPU.
+    if (hypervisor().started)
+        record_trap(*frame, *current_arch().cpu, vector == x86::vector::page_fault ? cpu::read_cr2() : frame->error_code);
     if (const u64 to = fixup_for(frame->rip); to != 0) {
         frame->rip = to;
         return nullptr;

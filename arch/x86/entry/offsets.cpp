@@ -31,6 +31,11 @@ static_assert(RFLAGS_CLEARED_BY_IRET == (x86::rflags::iopl | x86::rflags::vm | x
 static_assert(RFLAGS_CLEARED_ON_ENTRY ==
               (x86::rflags::tf | x86::rflags::nt | x86::rflags::rf | x86::rflags::vm | x86::rflags::ac | x86::rflags::df));
 static_assert(CPU_NEED_WORK == offsetof(PerCpu, work) && CPU_ENTRY_STACK == offsetof(PerCpu, tss) + offsetof(TaskState, rsp));
+static_assert(CPU_RECORDER == offsetof(PerCpu, recorder));
+static_assert(RECORDER_WRITTEN == offsetof(recorder::Ring, written) && RECORDER_EVENTS == offsetof(recorder::Ring, events));
+static_assert(RECORDER_EVENT_BYTES == sizeof(recorder::Event) &&
+              RECORDER_OFFSET_MASK == (recorder::Ring::capacity - 1) * sizeof(recorder::Event));
+static_assert(recorder::Event::make(recorder::Kind::hypercall, 0, 17, 4) == recorder::Event{17, 4});
 static_assert(VCPU_INFO == offsetof(Vcpu, info) && VCPU_PENDING_WORK == offsetof(Vcpu, pending_work));
 static_assert(offsetof(vcpu_info, evtchn_upcall_pending) == 0 && offsetof(vcpu_info, evtchn_upcall_mask) == 1);
 

@@ -47,6 +47,13 @@
 /* struct PerCpu */
 #define CPU_NEED_WORK 0
 #define CPU_ENTRY_STACK 8               /* tss.rsp[0] */
+#define CPU_RECORDER 112
+
+/* struct recorder::Ring */
+#define RECORDER_WRITTEN 0
+#define RECORDER_EVENTS 64
+#define RECORDER_EVENT_BYTES 16
+#define RECORDER_OFFSET_MASK 0x7ff0     /* 2048 events */
 
 /* struct Vcpu */
 #define VCPU_INFO 8

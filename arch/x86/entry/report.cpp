@@ -3,6 +3,7 @@
 
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/flight_recorder.hpp"
 #include "arch/x86/entry/symbols.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
@@ -107,9 +108,12 @@ void begin(std::string_view reason) {
     text::FixedText<64> id;
     for (u8 b : build_id()) text::format(id, "{:02x}", b);
     log::error("build id {}", id.view());
+    recorder::stops(reason);
 }
 
 [[noreturn]] void end() {
+    constexpr usize events = 16;
+    recorder::show(log::Level::error, events);
     log::error("****************************************");
     if (hypervisor().options.noreboot || !hypervisor().started) {
         log::error("The machine is halted. Please report the lines above.");
@@ -149,9 +153,13 @@ void bug_at(const char* condition, const char* file, unsigned line) {
     panic("internal error: \"{}\" at {}:{}", condition, file, line);
 }
 
+const char* exception_name(u64 vector) {
+    return vector < std::size(vector_names) ? vector_names[vector] : "?";
+}
+
 void report_fault(const Frame& f) {
     text::FixedText<96> reason;
-    const char* name = f.entry_vector < 20 ? vector_names[f.entry_vector] : "unexpected interrupt";
+    const char* name = f.entry_vector < std::size(vector_names) ? vector_names[f.entry_vector] : "unexpected interrupt";
     text::format(reason, "{} (error code {:#x})", name, f.error_code);
     stop_with(f, reason.view());
 }
@@ -162,7 +170,10 @@ void stop_other_cpus() {
 }
 
 bool handle_nmi(Frame& f) {
-    if (panicking.load() != 0) cpu::stop_forever();
+    if (panicking.load() != 0) {
+        cpu::wbinvd();  // the flight recorder's newest events: a reset forgets the caches
+        cpu::stop_forever();
+    }
     if (watchdog::asks(current_arch().cpu->id)) {
         text::FixedText<96> reason;
         text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", current_arch().cpu->id,

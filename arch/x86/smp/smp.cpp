@@ -6,6 +6,7 @@
 
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/features.hpp"
+#include "arch/x86/entry/flight_recorder.hpp"
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
@@ -61,6 +62,7 @@ PerCpu& make_cpu(CpuId id, u32 apic_id) {
     idle->sched.is_idle = true;
     cpu->running = idle.get();
     cpu->idle = idle.release();
+    cpu->recorder = recorder::make_ring(id);
     prepare_cpu(*cpu);
     register_cpu(*cpu);
     return *cpu;
