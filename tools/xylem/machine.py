@@ -37,6 +37,7 @@ class Machine:
     guest: bool = False                 # give dom0 what it needs to start guests (/xylem/guest)
     demo: bool = False                  # with `guest`: start the demo guest before the shell
     icount: bool = False
+    resets: bool = False                # a reset starts the machine again instead of ending QEMU
     gdb: bool = False
     script: str | None = None
     files: dict = dataclasses.field(default_factory=dict)   # path under /xylem in dom0 -> bytes
@@ -91,7 +92,7 @@ class Machine:
         initrd = pathlib.Path(work) / "initramfs"
         debian.initramfs(cached, initrd, self.script, self.files | (guest.files(cached) if self.guest else {}))
         words = ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
-                 "-smp", str(self.cpus), "-display", "none", "-no-reboot"]
+                 "-smp", str(self.cpus), "-display", "none"] + ["-no-reboot"] * (not self.resets)
         if self.icount:
             words += ["-icount", "shift=0,sleep=off"]
         if self.gdb:
