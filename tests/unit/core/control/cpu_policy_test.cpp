@@ -50,9 +50,9 @@ class PolicyOps : public testing::Test {
         point(op.msrs, va(msr_offset));
         return op;
     }
-    xen_domctl_cpu_policy current(Domain& d) {
+    xen_domctl_cpu_policy current(Domain& of) {
         auto op = with_lists<xen_domctl_cpu_policy>(0x78, 2);
-        EXPECT_EQ(code(get_cpu_policy(d, op)), 0);
+        EXPECT_EQ(code(get_cpu_policy(of, op)), 0);
         return op;
     }
     // One leaf or MSR alone.
