@@ -126,7 +126,7 @@ check c_destroy xl destroy c
 check crash_coredump guest d 'on_crash = "coredump-destroy"'
 mkdir -p /var/lib/xen/dump
 type_in d "$crash"
-check coredumped within 120 wait_gone d 60
+check coredumped wait_gone d 200
 check core_written sh -c 'ls -la /var/lib/xen/dump && [ $(stat -c %s /var/lib/xen/dump/*d* | tail -1) -gt 100000000 ]'
 rm -f /var/lib/xen/dump/*
 
