@@ -234,7 +234,7 @@ u8 keyboard_shift_flags() {
 Result<> enter_acpi_sleep(const xenpf_enter_acpi_sleep&) {
     return fail(XEN_ENOSYS);
 }
-cpu::CpuidRegs guest_time_leaf(u32) {
+cpu::CpuidRegs guest_time_leaf(const GuestTsc&, u32) {
     return {};
 }
 u8 read_cmos(u8) {

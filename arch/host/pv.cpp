@@ -14,6 +14,7 @@
 #include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/segments.hpp"
+#include "core/domain/destroy.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/grant/table.hpp"
@@ -33,34 +34,6 @@ class StringSink final : public text::Sink {
     void write(std::string_view s) override { text.append(s); }
     std::string text;
 };
-
-// The guest is no more: roots, pins, descriptors, grants, memory.
-void drop_tables(Domain& d) {
-    for (u32 i = 0; i < d.max_vcpus; ++i) {
-        ArchVcpu& v = *d.vcpus[i]->arch;
-        pv::drop_roots(v);
-        pv::drop_gdt(v);
-        pv::drop_ldt(v);
-        v.loaded_root = 0;
-        d.vcpus[i]->info_page = {};
-    }
-    for (u64 i = first_free_frame; i < layout::frame_count(); ++i) {
-        PageInfo& p = *find_page(Mfn(i));
-        const PageState s = p.load();
-        if (s.has(PageState::free_bit) || !s.has(PageState::pinned_bit) || p.owner() != d.id) continue;
-        p.fetch_and(~PageState::pinned_bit);
-        put_type_use(p);
-        put_reference(p);
-    }
-}
-
-void drop_memory(Domain& d) {
-    for (u64 i = first_free_frame; i < layout::frame_count(); ++i) {
-        PageInfo& p = *find_page(Mfn(i));
-        const PageState s = p.load();
-        if (!s.has(PageState::free_bit) && s.has(PageState::owned_bit) && p.owner() == d.id) (void)release_domain_page(d, p);
-    }
-}
 
 }  // namespace
 
@@ -95,36 +68,17 @@ PvWorld::~PvWorld() {
         load_root(current_arch(), 0);
     }
     machine.cpu = CpuId(0);
-    for (auto& g : guests) drop_tables(*g->domain);
     for (auto& g : guests) {
-        g->domain->life = Life::dying;
-        g->domain->events->close_all();
-        grant::release_all_mappings(*g->domain);
+        const DomainRef keep = DomainRef::share(*g->domain);
+        const ControlLock lock(*g->domain);
+        destroy_domain(*g->domain);
     }
-    for (auto& g : guests) drop_memory(*g->domain);
-    for (auto& g : guests) {
-        Domain& d = *g->domain;
-        for (u32 i = 0; i < d.max_vcpus; ++i) {
-            timer_cancel(d.vcpus[i]->singleshot);
-            timer_cancel(d.vcpus[i]->periodic);
-            sched::end(*d.vcpus[i]);
-            sched::remove(*d.vcpus[i]);
-            destroy_pv_vcpu(*d.vcpus[i]);
-            OwnPtr<Vcpu>(std::exchange(d.vcpus[i], nullptr)).reset();
-        }
-        timer_cancel(d.sched.refill);
-        grant::destroy_table(d);
-        release_shared_frame(d.shared_mfn);
-        for (u64 i = first_free_frame; i < layout::frame_count(); ++i) {
-            const PageState s = find_page(Mfn(i))->load();
-            if (!s.has(PageState::free_bit) && s.references() != 0 && find_page(Mfn(i))->owner() == d.id)
-                stop("frame " + std::to_string(i) + " of a dead domain is left: " + std::to_string(s.references()) +
-                     " references, " + std::to_string(s.type_uses()) + " uses");
-        }
-        OwnPtr<evtchn::Table>(std::exchange(d.events, nullptr)).reset();
-        OwnPtr<irq::PirqTable>(std::exchange(d.pirqs, nullptr)).reset();
-        if (d.references.load() != 1) stop("references to a dead domain are left");
-        DomainRef::adopt(&d);
+    if (next_domain(DomId(0))) stop("references to a dead domain are left");
+    for (u64 i = first_free_frame; i < layout::frame_count(); ++i) {
+        const PageState s = find_page(Mfn(i))->load();
+        if (!s.has(PageState::free_bit) && s.references() != 0)
+            stop("frame " + std::to_string(i) + " is left when all domains are dead: " + std::to_string(s.references()) +
+                 " references, " + std::to_string(s.type_uses()) + " uses");
     }
     for (u32 i = 0; i < machine.cpus; ++i) {
         heap_release(per_cpu(CpuId(i)).gdt_page, page_size);

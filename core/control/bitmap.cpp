@@ -21,16 +21,6 @@ CpuMask online_mask() {
     return m;
 }
 
-CpuMask intersection(const CpuMask& a, const CpuMask& b) {
-    CpuMask m;
-    for (u32 i = 0; i < CpuMask::capacity / 64; ++i) m.words[i] = a.words[i] & b.words[i];
-    return m;
-}
-
-bool is_empty(const CpuMask& mask) {
-    return std::ranges::all_of(mask.words, [](u64 w) { return w == 0; });
-}
-
 Result<CpuMask> read_mask(const xenctl_bitmap& from) {
     const u32 bits = std::min<u32>(from.nr_bits, CpuMask::capacity);
     std::array<u8, mask_bytes> bytes{};

@@ -10,8 +10,6 @@ namespace xylem::control {
 
 // The CPUs 0 .. online_cpus() - 1.
 sched::CpuMask online_mask();
-sched::CpuMask intersection(const sched::CpuMask& a, const sched::CpuMask& b);
-bool is_empty(const sched::CpuMask& mask);
 
 // Bits beyond the caller's `nr_bits`, or beyond what a CpuMask holds, count as clear. XEN_EFAULT.
 Result<sched::CpuMask> read_mask(const xenctl_bitmap& from);

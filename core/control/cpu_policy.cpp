@@ -113,7 +113,7 @@ Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op) {
         if (d.has_run) return fail(XEN_EEXIST);
         return port::set_policy(d, *words, fault);
     }();
-    if (!result) {
+    if (!result && result.error() != XEN_EEXIST) {
         op.err_leaf = fault.leaf;
         op.err_subleaf = fault.subleaf;
         op.err_msr = fault.msr;
@@ -122,6 +122,9 @@ Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op) {
 }
 
 namespace {
+
+// What tools may have saved elsewhere: more are none of ours.
+constexpr u32 known_msrs = 16;
 
 // Of a domain that the caller is not, as the caller would change under its own feet.
 Result<Vcpu*> other_vcpu(Domain& d, u32 number) {
@@ -133,8 +136,17 @@ Result<Vcpu*> other_vcpu(Domain& d, u32 number) {
 }  // namespace
 
 Result<> get_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
-    TRY(other_vcpu(d, op.vcpu));
-    op.msr_count = port::saved_msrs;
+    Vcpu& v = *TRY(other_vcpu(d, op.vcpu));
+    const GuestPtr<xen_domctl_vcpu_msr_t> list(op.msrs);
+    if (list.is_null()) {
+        op.msr_count = port::saved_msrs;
+        return {};
+    }
+    std::array<port::SavedMsr, port::saved_msrs> found;
+    const u32 count = port::saved_msr_list(v, found);
+    const u32 room = std::exchange(op.msr_count, count);
+    if (room < count) return fail(XEN_ENOBUFS);
+    for (u32 i = 0; i < count; ++i) TRY(list.element(i).write({.index = found[i].index, .reserved = 0, .value = found[i].value}));
     return {};
 }
 
@@ -145,9 +157,10 @@ Result<> set_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op) {
         op.msr_count = port::saved_msrs;
         return {};
     }
+    if (op.msr_count > known_msrs) return fail(XEN_EINVAL);
     for (u32 i = 0; i < op.msr_count; ++i) {
         const Result<xen_domctl_vcpu_msr_t> m = list.element(i).read();
-        const Result<> done = !m                ? fail(m.error())
+        const Result<> done = !m                 ? fail(m.error())
                               : m->reserved != 0 ? fail(XEN_EINVAL)
                                                  : port::set_saved_msr(v, m->index, m->value);
         if (done) continue;
@@ -167,6 +180,7 @@ Result<> get_tsc_info(Domain& d, xen_domctl_tsc_info& op) {
 Result<> set_tsc_info(Domain& d, const xen_domctl_tsc_info& op) {
     if (&d == &port::current().domain) return fail(XEN_EINVAL);
     Guard guard(d.lock);
+    if (d.has_run) return fail(XEN_EEXIST);
     return port::set_tsc(d, op);
 }
 

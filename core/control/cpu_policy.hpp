@@ -20,6 +20,7 @@ Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op);
 Result<> get_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op);
 Result<> set_vcpu_msrs(Domain& d, xen_domctl_vcpu_msrs& op);
 
+// Setting: XEN_EEXIST once the domain has run.
 Result<> get_tsc_info(Domain& d, xen_domctl_tsc_info& op);
 Result<> set_tsc_info(Domain& d, const xen_domctl_tsc_info& op);
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "core/control/cpu_pool.hpp"
 
+#include <array>
+
+#include "base/log.hpp"
 #include "core/control/bitmap.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/sched/scheduler.hpp"
@@ -8,64 +11,176 @@
 namespace xylem::control {
 namespace {
 
+using sched::CpuMask;
 constexpr u32 any = XEN_SYSCTL_CPUPOOL_PAR_ANY;
+constexpr u32 max_pools = 64;
+
+struct Pool {
+    bool exists = false;
+    CpuMask cpus;
+};
+
+// A CPU is in one pool at most. Changed and read with `busy` held (ControlLock).
+class Pools {
+   public:
+    std::atomic<bool> busy{false};
+
+    // All CPUs are in pool 0 from the start, so it cannot be filled before they are known.
+    Pool* find(u32 id) {
+        if (!pools_[0].exists) pools_[0] = {true, online_mask()};
+        return id < max_pools && pools_[id].exists ? &pools_[id] : nullptr;
+    }
+    Pool* slot(u32 id) { return id < max_pools ? &pools_[id] : nullptr; }
+    CpuMask free_cpus() {
+        CpuMask free = online_mask();
+        for (const Pool& p : pools_)
+            for (u32 i = 0; i < port::online_cpus(); ++i)
+                if (p.exists && p.cpus.has(CpuId(i))) free.clear(CpuId(i));
+        return free;
+    }
+
+   private:
+    std::array<Pool, max_pools> pools_{};
+};
+constinit Pools pools;
+
+u32 domains_in(u32 id) {
+    u32 count = 0;
+    for_each_domain([&](Domain& d) { count += d.cpu_pool.load() == id ? 1 : 0; });
+    return count;
+}
+
+// The pool's domains follow it.
+void apply(u32 id) {
+    const CpuMask cpus = pools.find(id)->cpus;
+    for_each_domain([&](Domain& d) {
+        if (d.cpu_pool.load() != id) return;
+        Guard guard(d.lock);
+        sched::set_cpus(d, cpus);
+    });
+}
 
 Result<> pool_info(xen_sysctl_cpupool_op& op) {
     // The answer is for the first pool with at least that number.
-    if (op.cpupool_id != 0) return fail(XEN_ENOENT);
+    u32 id = op.cpupool_id;
+    while (id < max_pools && pools.find(id) == nullptr) ++id;
+    if (id >= max_pools) return fail(XEN_ENOENT);
+    op.cpupool_id = id;
     op.sched_id = scheduler_id;
-    op.n_dom = 0;
-    for_each_domain([&op](Domain&) { ++op.n_dom; });
-    return write_mask(op.cpumap, online_mask());
+    op.n_dom = domains_in(id);
+    return write_mask(op.cpumap, pools.find(id)->cpus);
 }
 
-Result<> create_pool(const xen_sysctl_cpupool_op& op) {
-    if (op.cpupool_id == 0) return fail(XEN_EEXIST);
-    if (op.sched_id != scheduler_id) return fail(XEN_ENOENT);
-    return fail(XEN_EOPNOTSUPP);
+Result<> create_pool(xen_sysctl_cpupool_op& op) {
+    u32 id = op.cpupool_id;
+    if (op.sched_id != scheduler_id) {
+        log::info("cpupool: this hypervisor has one scheduler, with credit2's parameters (number {})", scheduler_id);
+        return fail(XEN_ENOENT);
+    }
+    if (id == any)
+        for (id = 1; id < max_pools && pools.find(id) != nullptr;) ++id;
+    if (id >= max_pools) return fail(XEN_ENOSPC);
+    if (pools.find(id) != nullptr) return fail(XEN_EEXIST);
+    *pools.slot(id) = {true, {}};
+    op.cpupool_id = id;
+    return {};
+}
+
+Result<> destroy_pool(u32 id) {
+    Pool* p = pools.find(id);
+    if (p == nullptr) return fail(XEN_ENOENT);
+    if (id == 0 || domains_in(id) != 0 || !p->cpus.empty()) return fail(XEN_EBUSY);
+    *p = {};
+    return {};
+}
+
+u32 first_of(const CpuMask& cpus) {
+    u32 cpu = 0;
+    while (cpu < CpuMask::capacity && !cpus.has(CpuId(cpu))) ++cpu;
+    return cpu;
+}
+
+u32 last_of(const CpuMask& cpus) {
+    u32 cpu = CpuMask::capacity;
+    while (cpu > 0 && !cpus.has(CpuId(cpu - 1))) --cpu;
+    return cpu == 0 ? CpuMask::capacity : cpu - 1;
 }
 
 Result<> add_cpu(const xen_sysctl_cpupool_op& op) {
-    if (op.cpu != any && op.cpu >= port::online_cpus()) return fail(XEN_EINVAL);
-    return fail(XEN_ENODEV);  // no CPU is free
+    const CpuMask free = pools.free_cpus();
+    const u32 cpu = op.cpu == any ? first_of(free) : op.cpu;
+    if (cpu >= port::online_cpus()) return fail(XEN_EINVAL);
+    if (!free.has(CpuId(cpu))) return fail(XEN_ENODEV);
+    Pool* p = pools.find(op.cpupool_id);
+    if (p == nullptr) return fail(XEN_ENOENT);
+    p->cpus.set(CpuId(cpu));
+    apply(op.cpupool_id);
+    return {};
 }
 
+// A pool keeps its last CPU for as long as it has domains.
 Result<> remove_cpu(const xen_sysctl_cpupool_op& op) {
-    if (op.cpu != any && op.cpu >= port::online_cpus()) return fail(XEN_EINVAL);
-    if (port::online_cpus() == 1) return fail(XEN_EBUSY);  // the last one, and domains run on it
-    return fail(XEN_EOPNOTSUPP);
+    Pool* p = pools.find(op.cpupool_id);
+    if (p == nullptr) return fail(XEN_ENOENT);
+    const u32 cpu = op.cpu == any ? last_of(p->cpus) : op.cpu;
+    if (cpu >= port::online_cpus() || !p->cpus.has(CpuId(cpu))) return fail(XEN_EINVAL);
+    CpuMask left = p->cpus;
+    left.clear(CpuId(cpu));
+    if (left.empty() && domains_in(op.cpupool_id) != 0) return fail(XEN_EBUSY);
+    p->cpus = left;
+    if (!left.empty()) apply(op.cpupool_id);
+    return {};
 }
 
 Result<> move_domain(const xen_sysctl_cpupool_op& op) {
     if (op.domid == 0 || op.domid >= domid_first_reserved.raw) return fail(XEN_EINVAL);
-    if (!find_domain(DomId(static_cast<u16>(op.domid)))) return fail(XEN_ESRCH);
-    return {};  // it is there already
+    const DomainRef d = find_domain(DomId(static_cast<u16>(op.domid)));
+    if (!d) return fail(XEN_ESRCH);
+    const Pool* p = pools.find(op.cpupool_id);
+    if (p == nullptr) return fail(XEN_ENOENT);
+    if (p->cpus.empty()) return fail(XEN_EBUSY);
+    d->cpu_pool.store(op.cpupool_id);
+    Guard guard(d->lock);
+    sched::set_cpus(*d, p->cpus);
+    return {};
 }
 
 }  // namespace
 
+bool pool_can_run(u32 id) {
+    const ControlLock lock(pools.busy);
+    const Pool* p = pools.find(id);
+    return p != nullptr && !p->cpus.empty();
+}
+
+Result<> put_into_pool(Domain& d, u32 id) {
+    if (id == 0) return {};
+    xen_sysctl_cpupool_op op{};
+    op.domid = d.id.raw;
+    op.cpupool_id = id;
+    const ControlLock lock(pools.busy);
+    return move_domain(op);
+}
+
 Result<> cpupool_op(xen_sysctl_cpupool_op& op) {
+    const ControlLock lock(pools.busy);
     switch (op.op) {
         case XEN_SYSCTL_CPUPOOL_OP_INFO: return pool_info(op);
-        case XEN_SYSCTL_CPUPOOL_OP_FREEINFO: return write_mask(op.cpumap, {});
+        case XEN_SYSCTL_CPUPOOL_OP_FREEINFO: return write_mask(op.cpumap, pools.free_cpus());
         case XEN_SYSCTL_CPUPOOL_OP_CREATE: return create_pool(op);
-        case XEN_SYSCTL_CPUPOOL_OP_DESTROY:
-        case XEN_SYSCTL_CPUPOOL_OP_ADDCPU:
-        case XEN_SYSCTL_CPUPOOL_OP_RMCPU:
-        case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN: break;
-        default: return fail(XEN_ENOSYS);
-    }
-    if (op.cpupool_id != 0) return fail(XEN_ENOENT);
-    switch (op.op) {
+        case XEN_SYSCTL_CPUPOOL_OP_DESTROY: return destroy_pool(op.cpupool_id);
         case XEN_SYSCTL_CPUPOOL_OP_ADDCPU: return add_cpu(op);
         case XEN_SYSCTL_CPUPOOL_OP_RMCPU: return remove_cpu(op);
         case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN: return move_domain(op);
-        default: return fail(XEN_EBUSY);  // destroying the pool that dom0 is in
+        default: return fail(XEN_ENOSYS);
     }
 }
 
 Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
-    if (op.cpupool_id != 0) return fail(XEN_ESRCH);
+    {
+        const ControlLock lock(pools.busy);
+        if (pools.find(op.cpupool_id) == nullptr) return fail(XEN_ESRCH);
+    }
     if (op.sched_id != scheduler_id) return fail(XEN_EINVAL);
     constexpr u32 ratelimit_us = static_cast<u32>(sched::ratelimit / 1000);
     switch (op.cmd) {

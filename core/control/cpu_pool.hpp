@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// There is one CPU pool, number 0: all CPUs and all domains are in it, under one scheduler. It cannot be taken apart.
+// CPU pools: each has some of the CPUs, and its domains run on these alone. Pool 0 is there from the start, with all CPUs and
+// dom0. All are under one scheduler.
 #pragma once
 
 #include "abi/errno.hpp"
@@ -14,8 +15,11 @@ namespace xylem::control {
 // What the scheduler's users know it as: weights, caps and `xl sched-credit2` mean the same.
 inline constexpr u32 scheduler_id = XEN_SCHEDULER_CREDIT2;
 
-// XEN_SYSCTL_cpupool_op. XEN_EOPNOTSUPP for what would need a second pool.
+// XEN_SYSCTL_cpupool_op. XEN_ENOENT: no such pool; XEN_EBUSY: it has domains, or CPUs, that stand in the way.
 Result<> cpupool_op(xen_sysctl_cpupool_op& op);
+// A domain may be made in it: it exists and has a CPU.
+bool pool_can_run(u32 id);
+Result<> put_into_pool(Domain& d, u32 id);
 // XEN_SYSCTL_scheduler_op. XEN_ESRCH: no such pool; XEN_EINVAL: another scheduler, or a rate limit out of range;
 // XEN_EOPNOTSUPP: another rate limit than ours.
 Result<> scheduler_op(xen_sysctl_scheduler_op& op);

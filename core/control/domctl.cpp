@@ -29,7 +29,7 @@ struct Affinity {
 // Affinities change and are read with the domain's lock held.
 Affinity affinity_of(Vcpu& v) {
     Guard guard(v.domain.lock);
-    return {v.sched.hard_affinity, v.sched.soft_affinity};
+    return {v.sched.wanted_affinity, v.sched.soft_affinity};
 }
 
 Result<Vcpu*> vcpu_for_affinity(Domain& d, const xen_domctl_vcpuaffinity& op) {
@@ -56,13 +56,13 @@ Result<> set_affinity(Domain& d, const xen_domctl_vcpuaffinity& op) {
     if ((op.flags & soft) != 0) wanted_soft = TRY(read_mask(op.cpumap_soft));
     {
         Guard guard(d.lock);
-        if ((op.flags & hard) == 0) wanted_hard = v.sched.hard_affinity;
+        if ((op.flags & hard) == 0) wanted_hard = v.sched.wanted_affinity;
         if ((op.flags & soft) == 0) wanted_soft = v.sched.soft_affinity;
         TRY(sched::set_affinity(v, wanted_hard, wanted_soft));
     }
-    const CpuMask usable = intersection(wanted_hard, online_mask());
+    const CpuMask usable = v.sched.hard_affinity & online_mask();
     if ((op.flags & hard) != 0) TRY(write_mask(op.cpumap_hard, usable));
-    if ((op.flags & soft) != 0) TRY(write_mask(op.cpumap_soft, intersection(wanted_soft, usable)));
+    if ((op.flags & soft) != 0) TRY(write_mask(op.cpumap_soft, wanted_soft & usable));
     return {};
 }
 

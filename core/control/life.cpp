@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "core/control/cpu_pool.hpp"
 #include "core/domain/create.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/port/vcpu_state.hpp"
@@ -27,7 +28,6 @@ Result<> check(const xen_domctl_createdomain& op) {
     if ((op.flags & ~harmless) != 0) return refuse("unknown or unsupported flags for a PV guest");
     if (op.iommu_opts != 0) return refuse("IOMMU options without an IOMMU");
     if (op.max_vcpus == 0 || op.max_vcpus > max_vcpus_per_domain) return refuse("too many vCPUs, or none");
-    if (op.cpupool_id != 0) return refuse("there is one CPU pool, number 0");
     if (op.vmtrace_size != 0) return refuse("tracing with Processor Trace is not supported");
     if (op.arch.emulation_flags != 0 || op.arch.misc_flags != 0) return refuse("emulated devices are for HVM guests");
     const u32 version = XEN_DOMCTL_GRANT_version(op.grant_opts);
@@ -78,8 +78,10 @@ Result<Domain*> create_next(const DomainSettings& settings) {
 Result<DomId> create(domid_t wanted, const xen_domctl_createdomain& op) {
     TRY(check(op));
     const DomainSettings settings = TRY(settings_from(op));
+    if (!pool_can_run(op.cpupool_id)) return fail(XEN_EINVAL);
     const bool choose = wanted == 0 || wanted >= domid_first_reserved.raw;
     Domain* d = TRY(choose ? create_next(settings) : create_domain(DomId(wanted), settings));
+    (void)put_into_pool(*d, op.cpupool_id);
     log::info("d{}: created, {} vCPUs", d->id, d->max_vcpus);
     return d->id;
 }

@@ -96,8 +96,8 @@ Result<DomainRef> find_domain_for(Domain& caller, DomId id) {
     return d;
 }
 
-ControlLock::ControlLock(Domain& d) : domain_(d) {
-    while (d.controlled.exchange(true, std::memory_order_acquire)) sched::make_way();
+ControlLock::ControlLock(std::atomic<bool>& held) : held_(held) {
+    while (held.exchange(true, std::memory_order_acquire)) sched::make_way();
 }
 
 // All global VIRQs are dom0's.

@@ -45,6 +45,7 @@ struct Domain {
     std::atomic<u32> controller_pauses{0};
     std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
     bool is_xenstore_domain = false;   // as its creator said; only shown
+    std::atomic<u32> cpu_pool{0};
     bool has_run = false;  // a controller let it go for the first time: what it sees of its CPUs stays. Under `lock`
     xen_domain_handle_t handle{};
     std::atomic<i64> time_offset_seconds{0};  // its wall clock against the machine's
@@ -122,16 +123,18 @@ Result<DomainRef> find_domain_for(Domain& caller, DomId id);
 // held.
 void free_domain(Domain& d);
 
-// For long operations on a domain from outside, one at a time; may be held while others run. No other locks held.
+// A lock that may be held while other vCPUs run; who waits lets others run, too. For long operations on a domain (or something
+// else) from outside, one at a time. No other locks held.
 class ControlLock {
    public:
-    explicit ControlLock(Domain& d);
-    ~ControlLock() { domain_.controlled.store(false, std::memory_order_release); }
+    explicit ControlLock(std::atomic<bool>& held);
+    explicit ControlLock(Domain& d) : ControlLock(d.controlled) {}
+    ~ControlLock() { held_.store(false, std::memory_order_release); }
     ControlLock(const ControlLock&) = delete;
     ControlLock& operator=(const ControlLock&) = delete;
 
    private:
-    Domain& domain_;
+    std::atomic<bool>& held_;
 };
 
 // Tells dom0 (VIRQ_DOM_EXC etc.): raises a global VIRQ in the domain that handles it.

@@ -9,7 +9,7 @@
 namespace xylem {
 struct Domain;
 struct Vcpu;
-}
+}  // namespace xylem
 
 namespace xylem::port {
 
@@ -37,10 +37,10 @@ using FeatureSet = std::array<u32, feature_words>;
 
 // Whose view of the CPU.
 enum class PolicyKind : u8 {
-    raw,          // what the CPU says
-    host,         // what the hypervisor uses of it
-    pv_max,       // what a PV guest can have at all
-    pv_default,   // what it has without being asked
+    raw,         // what the CPU says
+    host,        // what the hypervisor uses of it
+    pv_max,      // what a PV guest can have at all
+    pv_default,  // what it has without being asked
 };
 FeatureSet cpu_features(PolicyKind kind);
 
@@ -69,7 +69,13 @@ void describe_tsc(Domain& d, xen_domctl_tsc_info& to);
 Result<> set_tsc(Domain& d, const xen_domctl_tsc_info& from);
 
 // MSRs that belong to a vCPU and are part of no other structure that tools save.
-inline constexpr u32 saved_msrs = 0;
+inline constexpr u32 saved_msrs = 1;
+struct SavedMsr {
+    u32 index;
+    u64 value;
+};
+// Those that are not 0; how many.
+u32 saved_msr_list(Vcpu& v, std::array<SavedMsr, saved_msrs>& to);
 Result<> set_saved_msr(Vcpu& v, u32 index, u64 value);
 
 }  // namespace xylem::port

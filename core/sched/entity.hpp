@@ -28,6 +28,16 @@ struct CpuMask {
         for (u64& w : m.words) w = ~u64{0};
         return m;
     }
+    constexpr bool empty() const {
+        for (u64 w : words)
+            if (w != 0) return false;
+        return true;
+    }
+    constexpr CpuMask operator&(const CpuMask& o) const {
+        CpuMask m;
+        for (unsigned i = 0; i < capacity / 64; ++i) m.words[i] = words[i] & o.words[i];
+        return m;
+    }
 };
 
 // ABI numbering of runstates [xen/vcpu.h].
@@ -47,7 +57,8 @@ struct Entity {
     std::atomic<u32> poll_port{0};     // the only port polled; any_port for several
     bool is_idle = false;
     CpuId cpu{0};  // last or current physical CPU; changes under the old CPU's lock
-    CpuMask hard_affinity = CpuMask::all();
+    CpuMask wanted_affinity = CpuMask::all();  // as tools set it
+    CpuMask hard_affinity = CpuMask::all();    // what of it is in the domain's CPU pool, or else the whole pool
     CpuMask soft_affinity = CpuMask::all();
     vcpu_runstate_info runstate{};  // times per state, ABI form
     Timer poll_timer;
@@ -78,6 +89,8 @@ struct DomainShare {
     Nanos budget XYLEM_GUARDED_BY(lock) = 0;
     Nanos period_end XYLEM_GUARDED_BY(lock) = 0;
     Timer refill;  // armed while a vCPU is parked
+
+    CpuMask cpus = CpuMask::all();  // the domain's CPU pool; guarded by the domain's lock
 
     static constexpr unsigned watchdogs = 2;
     Timer watchdog[watchdogs];

@@ -94,6 +94,8 @@ Result<> set_params(Domain& d, u32 weight, u32 cap);
 Params get_params(const Domain& d);
 // XEN_EINVAL where `hard` has no CPU that is online.
 Result<> set_affinity(Vcpu& v, const CpuMask& hard, const CpuMask& soft);
+// The domain's CPU pool: its vCPUs run nowhere else. Holds the domain's lock or nobody knows the domain yet.
+void set_cpus(Domain& d, const CpuMask& cpus);
 // How long the CPU had nothing to run, up to now.
 Nanos idle_time(CpuId cpu);
 

@@ -119,14 +119,22 @@ Result<> set_affinity(Vcpu& v, const CpuMask& hard, const CpuMask& soft) XYLEM_N
     const u64 irq = cpu::irq_save();
     RunQueue& q = lock_queue_of(v);
     Entity& e = v.sched;
-    e.hard_affinity = hard;
+    const CpuMask& pool = v.domain.sched.cpus;
+    e.wanted_affinity = hard;
+    e.hard_affinity = (hard & pool).empty() ? pool : hard & pool;
     e.soft_affinity = soft;
-    const bool must_go = !hard.has(q.id) && (e.queued || q.current == &v);
+    const bool must_go = !e.hard_affinity.has(q.id) && (e.queued || q.current == &v);
     if (must_go) q.misplaced = true;
     q.lock.unlock();
     if (must_go) ask_to_reschedule(q);
     cpu::irq_restore(irq);
     return {};
+}
+
+void set_cpus(Domain& d, const CpuMask& cpus) {
+    d.sched.cpus = cpus;
+    for (Vcpu* v : d.vcpus)
+        if (v != nullptr) (void)set_affinity(*v, v->sched.wanted_affinity, v->sched.soft_affinity);
 }
 
 }  // namespace xylem::sched

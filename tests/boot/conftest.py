@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from library import probe  # noqa: E402
 from xylem.boot import Boot  # noqa: E402
+from xylem.machine import Machine  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -69,13 +70,13 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def boot(request):
-    """boot(**Machine fields) starts a machine that is ended with the test; its console is kept in build/boot-logs."""
+    """boot(**Machine fields) starts a machine that is ended with the test; its console is kept in build/boot-logs. kind: another class with batch()."""
     running = []
     config = request.config
     logs = ROOT / "build/boot-logs"
     logs.mkdir(parents=True, exist_ok=True)
 
-    def start(quiet_limit=240, total_limit=1200, **options):
+    def start(kind=Machine, quiet_limit=240, total_limit=1200, **options):
         if "hypervisor" not in options:
             if config.getoption("--xen"):
                 options["hypervisor"] = "xen"
@@ -87,7 +88,7 @@ def boot(request):
             options["cpus"] = max(options["cpus"], 2)
         name = re.sub(r"\W+", "_", request.node.name).strip("_") + (f"-{len(running)}" if running else "")
         side = "xen" if options.get("hypervisor") == "xen" else options.get("hypervisor", "xylem")
-        machine = Boot(quiet_limit=quiet_limit, total_limit=total_limit, log=logs / f"{name}.{side}.log", **options)
+        machine = Boot(kind(**options), quiet_limit=quiet_limit, total_limit=total_limit, log=logs / f"{name}.{side}.log")
         running.append(machine)
         return machine.start()
 

@@ -8,6 +8,7 @@ from .say import Failure, say
 COMMANDS = {
     "run": "boot Xylem with a Debian dom0 under QEMU and give you its console",
     "build": "build the hypervisor (build/x86_64/xylem)",
+    "package": "a Debian package with the hypervisor, for GRUB's menu",
     "test": "build and run every test: unit, fuzz, boot, check",
     "bench": "measure native Linux, Debian's Xen and Xylem side by side",
     "check": "style, size and dependency rules",
@@ -18,7 +19,7 @@ COMMANDS = {
 def usage():
     say("Xylem, a type-1 hypervisor for Xen's guest interface.\n\nusage: ./xylem COMMAND [options]      (each has --help)\n")
     for name, text in COMMANDS.items():
-        say(f"  {name:7}{text}")
+        say(f"  {name:9}{text}")
     say("\nStart with `./xylem run`. Missing Debian packages are installed with apt as they are needed.")
 
 

@@ -22,7 +22,7 @@ class BootError(AssertionError):
 
 
 class Boot:
-    """A running machine, described by a ready Machine or by Machine's fields. Use as a context manager; `lines` are the console's lines so far, `times` when each came (s after start)."""
+    """A running machine, described by a ready Machine (or what else has its batch()) or by Machine's fields. Use as a context manager; `lines` are the console's lines so far, `times` when each came (s after start)."""
 
     def __init__(self, ready=None, /, quiet_limit=QUIET_LIMIT, total_limit=TOTAL_LIMIT, echo=False, log=None, **options):
         self.machine = ready or Machine(**options)
@@ -36,7 +36,7 @@ class Boot:
         self.child = None
 
     def start(self):
-        self.command = self.machine.qemu(self.work) + ["-serial", "stdio", "-monitor", "none"]
+        self.command = self.machine.batch(self.work)
         self.started = self.last = time.monotonic()
         self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                       start_new_session=True)

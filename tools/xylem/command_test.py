@@ -175,7 +175,8 @@ def pytest_command(options):
 
 
 def run_boots(suite, wants, options):
-    packages.need(packages.TEST, packages.QEMU, packages.GRUB, packages.DEBIAN)
+    packages.need(packages.TEST, packages.QEMU, packages.GRUB, packages.DEBIAN,
+                  *([packages.BOCHS, packages.DISK, packages.LINTIAN] if options.long else []))  # workers must not call apt at once
     if not (options.image or options.xen):
         build.hypervisor()
     places, names = pytest_names(options)

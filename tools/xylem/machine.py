@@ -108,6 +108,10 @@ class Machine:
             words += ["-netdev", "user,id=net", "-device", f"{card},netdev=net"]  # -nic would take a virtio card's MSI-X away
         return words + list(self.extra)
 
+    def batch(self, work):
+        """The command line for a program that reads the console."""
+        return self.qemu(work) + ["-serial", "stdio", "-monitor", "none"]
+
     def direct(self, cached, image, initrd):
         """QEMU as boot loader: multiboot with two modules, or Linux itself."""
         if image is None:

@@ -16,6 +16,10 @@ GRUB = ["ovmf", "grub-common", "grub-pc-bin", "grub-efi-amd64-bin", "xorriso", "
 CHECK = ["clang-format-19"]
 TIDY = ["clang-tidy-19"]
 TEST = ["python3-pytest"]
+BOCHS = ["bochs", "bochs-term", "bochsbios", "vgabios"]
+PACKAGE = ["dpkg"]
+LINTIAN = ["lintian"]
+DISK = ["fdisk", "dosfstools", "qemu-utils"]
 
 
 def missing(names):

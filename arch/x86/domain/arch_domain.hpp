@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "arch/x86/time/guest_tsc.hpp"
 #include "core/domain/domain.hpp"
 
 namespace xylem {
@@ -20,8 +21,7 @@ struct ArchDomain {
 
     pv::SharedPolicy* cpu_policy = nullptr;  // what CPUID tells the domain; its own count; fixed once the domain has run
 
-    u32 tsc_mode = 0;         // XEN_DOMCTL_settscinfo's
-    u32 tsc_incarnation = 0;  // how often it was restored
+    GuestTsc tsc;  // likewise
 
     u32 pci_address = 0;  // what was last written to port 0xcf8
     u8 cmos_index = 0;

@@ -65,6 +65,7 @@ struct alignas(16) ArchVcpu {
     u64 cr4 = 0;  // the bits the guest owns
     u64 xcr0 = 1;
     u64 dr[4] = {};
+    u32 tsc_aux = 0;
     u64 dr6 = 0xffff0ff0, dr7 = 0x400;
     u8* fpu_area = nullptr;
 

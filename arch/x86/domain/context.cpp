@@ -61,6 +61,13 @@ void load_debug_registers(const ArchVcpu& v) {
     cpu::write_dr<7>(v.dr7);
 }
 
+// RDTSCP and RDPID read it unasked. Most guests write the number of the CPU, most switches are to a guest with another.
+void load_tsc_aux(const ArchVcpu& v) {
+    if ((!features().has_rdtscp && !features().has_rdpid) || v.cpu->tsc_aux == v.tsc_aux) return;
+    v.cpu->tsc_aux = v.tsc_aux;
+    cpu::wrmsr(x86::msr::tsc_aux, v.tsc_aux);
+}
+
 void load_segments(ArchVcpu& v) {
     // Selectors first (they reset bases), then the bases. One that is no longer loadable becomes null: the guest kernel reloads.
     if (!cpu::try_load_ds(v.ds)) (void)cpu::try_load_ds(0);
@@ -94,6 +101,7 @@ void load_context(ArchVcpu& v) {
     load_segments(v);
     cpu::write_cr4(pv::host_cr4_for(v));
     load_debug_registers(v);
+    load_tsc_aux(v);
     load_fpu(v);
 }
 

@@ -46,6 +46,7 @@ void detect_features(bool use_smep, bool use_smap, bool use_fsgsbase, bool use_x
     f.has_fsgsbase = use_fsgsbase && bit(l7.b, 0);
     f.has_umip = bit(l7.c, 2);
     f.has_rdtscp = bit(e1.d, 27);
+    f.has_rdpid = bit(l7.c, 22);
     f.has_svm = bit(e1.c, 2);
     f.has_sysenter_in_long_mode = f.intel;
 

@@ -9,7 +9,8 @@ namespace xylem {
 struct Features {
     bool intel = false, amd = false;
     bool has_xsave = false, has_xsaveopt = false, has_smep = false, has_smap = false, has_fsgsbase = false, has_umip = false,
-         has_rdtscp = false, has_x2apic = false, has_invariant_tsc = false, has_svm = false, has_sysenter_in_long_mode = false;
+         has_rdtscp = false, has_rdpid = false, has_x2apic = false, has_invariant_tsc = false, has_svm = false,
+         has_sysenter_in_long_mode = false;
     u64 host_cr4 = 0;        // CR4 while the hypervisor runs idle; guests add their own bits
     u64 guest_cr4_bits = 0;  // CR4 bits a PV guest may set
     u64 xcr0 = 1;            // every state component guests may use

@@ -36,6 +36,7 @@ struct PerCpu {
     Vcpu* running = nullptr;  // whose registers the CPU holds
     u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window
     u64 gdt_page_mfn = 0;
+    u64 tsc_aux = ~u64{0};               // what the MSR holds; all ones: nobody knows
     std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush
 };
 

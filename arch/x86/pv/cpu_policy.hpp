@@ -12,7 +12,8 @@ namespace xylem::pv {
 
 struct CpuPolicy {
     // As many leaves as the tools of Xen 4.17 know. The four leaves with subleaves have tables of their own.
-    static constexpr u32 basic_end = 0xe, cache_end = 6, structured_end = 3, topology_end = 2, xstate_end = 63, extended_end = 0x22;
+    static constexpr u32 basic_end = 0xe, cache_end = 6, structured_end = 3, topology_end = 2, xstate_end = 63,
+                         extended_end = 0x22;
     static constexpr u32 extended_base = 0x80000000, xen_base = 0x40000000, viridian_base = 0x40000100;
 
     std::array<cpu::CpuidRegs, basic_end> basic{};
@@ -21,15 +22,13 @@ struct CpuPolicy {
     std::array<cpu::CpuidRegs, topology_end> topology{};      // leaf 0xb
     std::array<cpu::CpuidRegs, xstate_end> xstate{};          // leaf 0xd
     std::array<cpu::CpuidRegs, extended_end> extended{};      // leaf 0x80000000 on
-    u32 xen_leaves = 0;       // the highest of our own leaves (0x40000000.a); 0 = all that there are
-    u32 viridian_leaves = 0;  // the same at 0x40000100; nobody shows them
-    u64 platform_info = 0;    // MSR 0xce
+    u32 xen_leaves = 0;         // the highest of our own leaves (0x40000000.a); 0 = all that there are
+    u32 viridian_leaves = 0;    // the same at 0x40000100; nobody shows them
+    u64 platform_info = 0;      // MSR 0xce
     u64 arch_capabilities = 0;  // MSR 0x10a
 
     // The place of a leaf, null where the table has none. The subleaf does not matter to leaves without.
-    const cpu::CpuidRegs* find(u32 leaf, u32 subleaf) const {
-        return const_cast<CpuPolicy*>(this)->find(leaf, subleaf);
-    }
+    const cpu::CpuidRegs* find(u32 leaf, u32 subleaf) const { return const_cast<CpuPolicy*>(this)->find(leaf, subleaf); }
     cpu::CpuidRegs* find(u32 leaf, u32 subleaf);
 
     bool operator==(const CpuPolicy& other) const;

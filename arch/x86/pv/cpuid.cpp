@@ -18,7 +18,7 @@ constexpr u32 osxsave = 1U << (XEN_X86_FEATURE_OSXSAVE % 32);
 constexpr u32 xsavec = 1U << (XEN_X86_FEATURE_XSAVEC % 32);
 constexpr u32 last_xen_leaf = 5;
 
-cpu::CpuidRegs xen_leaf(const CpuPolicy& p, u32 index, u32 subleaf) {
+cpu::CpuidRegs xen_leaf(const CpuPolicy& p, const GuestTsc& tsc, u32 index, u32 subleaf) {
     const u32 wish = p.xen_leaves & 0xff;
     const u32 last = wish >= 2 && wish < last_xen_leaf ? wish : last_xen_leaf;
     if (index > last) return {};
@@ -26,7 +26,7 @@ cpu::CpuidRegs xen_leaf(const CpuPolicy& p, u32 index, u32 subleaf) {
         case 0: return {CpuPolicy::xen_base + last, 0x566e6558, 0x65584d4d, 0x4d4d566e};  // "XenVMMXenVMM"
         case 1: return {interface_version, 0, 0, 0};
         case 2: return {1, 0x40000000, 1, 0};  // one hypercall page; MMU_PT_UPDATE_PRESERVE_AD works
-        case 3: return guest_time_leaf(subleaf);
+        case 3: return guest_time_leaf(tsc, subleaf);
         case 5: return {0, features().physical_bits, 0, 0};
         default: return {};
     }
@@ -35,8 +35,9 @@ cpu::CpuidRegs xen_leaf(const CpuPolicy& p, u32 index, u32 subleaf) {
 }  // namespace
 
 cpu::CpuidRegs guest_cpuid(const ArchVcpu& v, u32 leaf, u32 subleaf, bool forced) {
-    const CpuPolicy& p = v.vcpu->domain.arch->cpu_policy->policy;
-    if (leaf - CpuPolicy::xen_base < 0x100) return xen_leaf(p, leaf - CpuPolicy::xen_base, subleaf);
+    const ArchDomain& d = *v.vcpu->domain.arch;
+    const CpuPolicy& p = d.cpu_policy->policy;
+    if (leaf - CpuPolicy::xen_base < 0x100) return xen_leaf(p, d.tsc, leaf - CpuPolicy::xen_base, subleaf);
     const cpu::CpuidRegs* const found = p.find(leaf, subleaf);
     if (found == nullptr) return {};
     cpu::CpuidRegs r = *found;

@@ -65,6 +65,11 @@ void drop_policy(Domain& d) {
     release(std::exchange(d.arch->cpu_policy, nullptr));
 }
 
+u64 allowed_states(const Domain& d) {
+    const cpu::CpuidRegs& r = d.arch->cpu_policy->policy.xstate[0];
+    return u64{r.d} << 32 | r.a;
+}
+
 }  // namespace xylem::pv
 
 namespace xylem::port {

@@ -21,4 +21,7 @@ struct SharedPolicy {
 Result<> give_default_policy(Domain& d);
 void drop_policy(Domain& d);
 
+// The XSAVE states that the domain may switch on in XCR0; 0: none, it has no XSAVE.
+u64 allowed_states(const Domain& d);
+
 }  // namespace xylem::pv

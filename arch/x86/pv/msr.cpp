@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/pv/msr.hpp"
 
+#include "abi/cpu_features.hpp"
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
+#include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
+#include "arch/x86/pv/privileged.hpp"
 #include "core/domain/domain.hpp"
 #include "cpu/guest_access.hpp"
 #include "cpu/instructions.hpp"
@@ -56,6 +61,12 @@ Result<u64> read_intel(u32 msr) {
 
 }  // namespace
 
+bool has_tsc_aux(const Domain& d) {
+    const CpuPolicy& p = d.arch->cpu_policy->policy;
+    constexpr u32 rdtscp = 1U << (XEN_X86_FEATURE_RDTSCP % 32), rdpid = 1U << (XEN_X86_FEATURE_RDPID % 32);
+    return (p.extended[1].d & rdtscp) != 0 || (p.structured[0].c & rdpid) != 0;
+}
+
 Result<u64> read_msr(ArchVcpu& v, u32 msr) {
     switch (msr) {
         // While the guest kernel runs its own GS base is active; the user's waits behind swapgs.
@@ -65,8 +76,8 @@ Result<u64> read_msr(ArchVcpu& v, u32 msr) {
         case x86::msr::efer: return x86::efer::sce | x86::efer::lme | x86::efer::lma | x86::efer::nxe;
         case x86::msr::apic_base: return 0xfee00800 | (v.vcpu->id.raw == 0 ? 0x100 : 0);
         case x86::msr::pat: return x86::pat_value;
-        case x86::msr::tsc: return cpu::rdtsc();
-        case x86::msr::tsc_aux: return 0;
+        case x86::msr::tsc: return read_tsc(v);
+        case x86::msr::tsc_aux: return v.tsc_aux;
         case x86::msr::mcg_cap:
         case x86::msr::mcg_status: return 0;
         case x86::msr::microcode_rev: {
@@ -88,7 +99,11 @@ Result<> write_msr(ArchVcpu& v, u32 msr, u64 value) {
             cpu::wrmsr(msr, value);
             return {};
         case x86::msr::efer: return value == *read_msr(v, msr) ? Result<>{} : fail(XEN_EPERM);
-        case x86::msr::tsc_aux: return value <= ~u32{0} && features().has_rdtscp ? Result<>{} : fail(XEN_EPERM);
+        case x86::msr::tsc_aux:
+            if (value > ~u32{0} || !has_tsc_aux(v.vcpu->domain)) return fail(XEN_EPERM);
+            v.cpu->tsc_aux = v.tsc_aux = static_cast<u32>(value);
+            cpu::wrmsr(msr, value);
+            return {};
         case x86::msr::mcg_status:
         case x86::msr::microcode_rev: return {};  // kernels clear it before they read it
         default: break;

@@ -10,4 +10,7 @@ namespace xylem::pv {
 Result<u64> read_msr(ArchVcpu& v, u32 msr);
 Result<> write_msr(ArchVcpu& v, u32 msr, u64 value);
 
+// Whether the domain's policy offers RDTSCP or RDPID, which read MSR TSC_AUX.
+bool has_tsc_aux(const Domain& d);
+
 }  // namespace xylem::pv

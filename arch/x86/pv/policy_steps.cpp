@@ -2,13 +2,13 @@
 #include "arch/x86/pv/policy_steps.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "abi/cpu_features.hpp"
 #include "arch/x86/domain/features.hpp"
 
-// A feature's number, by the name that the guest interface gives it.
-#define CPU_FEATURE(name) u32(XEN_X86_FEATURE_##name)
+// A feature's number, by the name that the guest interface gives it; and the set of it alone.
+#define F(name) u32(XEN_X86_FEATURE_##name)
+#define S(name) only(F(name))
 
 namespace xylem::pv {
 namespace {
@@ -30,44 +30,83 @@ constexpr void remove(FeatureSet& f, u32 feature) {
 constexpr void keep_only(FeatureSet& f, const FeatureSet& allowed) {
     for (u32 i = 0; i < f.size(); ++i) f[i] &= allowed[i];
 }
-consteval FeatureSet set_of(std::initializer_list<u32> features) {
+consteval FeatureSet only(u32 feature) {
     FeatureSet f{};
-    for (const u32 feature : features) add(f, feature);
+    add(f, feature);
     return f;
 }
-
-#define F(name) CPU_FEATURE(name)
+consteval FeatureSet operator|(FeatureSet a, const FeatureSet& b) {
+    for (u32 i = 0; i < a.size(); ++i) a[i] |= b[i];
+    return a;
+}
 
 // What works at ring 3 under a hypervisor that owns the page tables, the interrupts and the MSRs.
-constexpr FeatureSet pv_usable = set_of(
-    {F(FPU), F(DE), F(TSC), F(MSR), F(PAE), F(MCE), F(CX8), F(APIC), F(MCA), F(CMOV), F(PAT), F(CLFLUSH), F(MMX), F(FXSR), F(SSE),
-     F(SSE2), F(HTT), F(SSE3), F(PCLMULQDQ), F(SSSE3), F(FMA), F(CX16), F(SSE4_1), F(SSE4_2), F(MOVBE), F(POPCNT), F(AESNI),
-     F(XSAVE), F(AVX), F(F16C), F(RDRAND), F(HYPERVISOR), F(SYSCALL), F(NX), F(MMXEXT), F(RDTSCP), F(LM), F(3DNOWEXT), F(3DNOW),
-     F(LAHF_LM), F(CMP_LEGACY), F(ABM), F(SSE4A), F(MISALIGNSSE), F(3DNOWPREFETCH), F(XOP), F(FMA4), F(TBM), F(XSAVEOPT), F(XSAVEC),
-     F(XGETBV1), F(FSGSBASE), F(BMI1), F(AVX2), F(BMI2), F(ERMS), F(AVX512F), F(AVX512DQ), F(RDSEED), F(ADX), F(AVX512_IFMA),
-     F(CLFLUSHOPT), F(CLWB), F(AVX512CD), F(SHA), F(AVX512BW), F(AVX512VL), F(AVX512_VBMI), F(AVX512_VBMI2), F(GFNI), F(VAES),
-     F(VPCLMULQDQ), F(AVX512_VNNI), F(AVX512_BITALG), F(AVX512_VPOPCNTDQ), F(RDPID), F(ITSC), F(CLZERO)});
+constexpr FeatureSet pv_usable =
+    S(FPU) | S(DE) | S(TSC) | S(MSR) | S(PAE) | S(MCE) | S(CX8) | S(APIC) | S(MCA) | S(CMOV) | S(PAT) | S(CLFLUSH) | S(MMX) |
+    S(FXSR) | S(SSE) | S(SSE2) | S(HTT) | S(SSE3) | S(PCLMULQDQ) | S(SSSE3) | S(FMA) | S(CX16) | S(SSE4_1) | S(SSE4_2) |
+    S(MOVBE) | S(POPCNT) | S(AESNI) | S(XSAVE) | S(AVX) | S(F16C) | S(RDRAND) | S(HYPERVISOR) | S(SYSCALL) | S(NX) | S(MMXEXT) |
+    S(RDTSCP) | S(LM) | S(3DNOWEXT) | S(3DNOW) | S(LAHF_LM) | S(CMP_LEGACY) | S(ABM) | S(SSE4A) | S(MISALIGNSSE) |
+    S(3DNOWPREFETCH) | S(XOP) | S(FMA4) | S(TBM) | S(XSAVEOPT) | S(XSAVEC) | S(XGETBV1) | S(FSGSBASE) | S(BMI1) | S(AVX2) |
+    S(BMI2) | S(ERMS) | S(AVX512F) | S(AVX512DQ) | S(RDSEED) | S(ADX) | S(AVX512_IFMA) | S(CLFLUSHOPT) | S(CLWB) | S(AVX512CD) |
+    S(SHA) | S(AVX512BW) | S(AVX512VL) | S(AVX512_VBMI) | S(AVX512_VBMI2) | S(GFNI) | S(VAES) | S(VPCLMULQDQ) | S(AVX512_VNNI) |
+    S(AVX512_BITALG) | S(AVX512_VPOPCNTDQ) | S(RDPID) | S(ITSC) | S(CLZERO);
 
 // Not without being asked: a guest that was promised an invariant TSC cannot move to a machine with another rate.
-constexpr FeatureSet on_request = set_of({F(ITSC)});
+constexpr FeatureSet on_request = S(ITSC);
 
 // Which feature builds on which [SDM 1, chapters 10-15]. Each feature stands before those that build on it.
 struct Dependency {
     u32 feature, needs;
 };
 constexpr Dependency dependencies[] = {
-    {F(SSE), F(FXSR)},          {F(SSE2), F(SSE)},           {F(SSE3), F(SSE2)},           {F(SSSE3), F(SSE3)},
-    {F(SSE4_1), F(SSSE3)},      {F(SSE4_2), F(SSE4_1)},      {F(SSE4A), F(SSE3)},          {F(MISALIGNSSE), F(SSE)},
-    {F(AESNI), F(SSE2)},        {F(PCLMULQDQ), F(SSE2)},     {F(SHA), F(SSE2)},            {F(GFNI), F(SSE2)},
-    {F(MMXEXT), F(MMX)},        {F(3DNOW), F(MMX)},          {F(3DNOWEXT), F(3DNOW)},      {F(LM), F(SSE2)},
-    {F(LM), F(PAE)},            {F(NX), F(PAE)},             {F(CX16), F(LM)},             {F(LAHF_LM), F(LM)},
-    {F(FSGSBASE), F(LM)},       {F(XSAVE), F(FXSR)},         {F(XSAVEOPT), F(XSAVE)},      {F(XSAVEC), F(XSAVE)},
-    {F(XGETBV1), F(XSAVE)},     {F(AVX), F(XSAVE)},          {F(AVX), F(SSE2)},            {F(FMA), F(AVX)},
-    {F(FMA4), F(AVX)},          {F(F16C), F(AVX)},           {F(XOP), F(AVX)},             {F(AVX2), F(AVX)},
-    {F(VAES), F(AVX)},          {F(VAES), F(AESNI)},         {F(VPCLMULQDQ), F(AVX)},      {F(VPCLMULQDQ), F(PCLMULQDQ)},
-    {F(AVX512F), F(AVX2)},      {F(AVX512DQ), F(AVX512F)},   {F(AVX512_IFMA), F(AVX512F)}, {F(AVX512CD), F(AVX512F)},
-    {F(AVX512BW), F(AVX512F)},  {F(AVX512VL), F(AVX512F)},   {F(AVX512_VNNI), F(AVX512F)}, {F(AVX512_VPOPCNTDQ), F(AVX512F)},
-    {F(AVX512_VBMI), F(AVX512BW)}, {F(AVX512_VBMI2), F(AVX512BW)}, {F(AVX512_BITALG), F(AVX512BW)}, {F(ITSC), F(TSC)},
+    {F(SSE), F(FXSR)},
+    {F(SSE2), F(SSE)},
+    {F(SSE3), F(SSE2)},
+    {F(SSSE3), F(SSE3)},
+    {F(SSE4_1), F(SSSE3)},
+    {F(SSE4_2), F(SSE4_1)},
+    {F(SSE4A), F(SSE3)},
+    {F(MISALIGNSSE), F(SSE)},
+    {F(AESNI), F(SSE2)},
+    {F(PCLMULQDQ), F(SSE2)},
+    {F(SHA), F(SSE2)},
+    {F(GFNI), F(SSE2)},
+    {F(MMXEXT), F(MMX)},
+    {F(3DNOW), F(MMX)},
+    {F(3DNOWEXT), F(3DNOW)},
+    {F(LM), F(SSE2)},
+    {F(LM), F(PAE)},
+    {F(NX), F(PAE)},
+    {F(CX16), F(LM)},
+    {F(LAHF_LM), F(LM)},
+    {F(FSGSBASE), F(LM)},
+    {F(XSAVE), F(FXSR)},
+    {F(XSAVEOPT), F(XSAVE)},
+    {F(XSAVEC), F(XSAVE)},
+    {F(XGETBV1), F(XSAVE)},
+    {F(AVX), F(XSAVE)},
+    {F(AVX), F(SSE2)},
+    {F(FMA), F(AVX)},
+    {F(FMA4), F(AVX)},
+    {F(F16C), F(AVX)},
+    {F(XOP), F(AVX)},
+    {F(AVX2), F(AVX)},
+    {F(VAES), F(AVX)},
+    {F(VAES), F(AESNI)},
+    {F(VPCLMULQDQ), F(AVX)},
+    {F(VPCLMULQDQ), F(PCLMULQDQ)},
+    {F(AVX512F), F(AVX2)},
+    {F(AVX512DQ), F(AVX512F)},
+    {F(AVX512_IFMA), F(AVX512F)},
+    {F(AVX512CD), F(AVX512F)},
+    {F(AVX512BW), F(AVX512F)},
+    {F(AVX512VL), F(AVX512F)},
+    {F(AVX512_VNNI), F(AVX512F)},
+    {F(AVX512_VPOPCNTDQ), F(AVX512F)},
+    {F(AVX512_VBMI), F(AVX512BW)},
+    {F(AVX512_VBMI2), F(AVX512BW)},
+    {F(AVX512_BITALG), F(AVX512BW)},
+    {F(ITSC), F(TSC)},
     {F(RDTSCP), F(TSC)},
 };
 
@@ -104,7 +143,8 @@ void rebuild_xstate(CpuPolicy& p, const FeatureSet& f) {
 
 void clear_above_limits(CpuPolicy& p) {
     p.basic[0].a = std::min(p.basic[0].a, CpuPolicy::basic_end - 1);
-    p.extended[0].a = CpuPolicy::extended_base + std::min(p.extended[0].a & 0xffff, CpuPolicy::extended_end - 1);
+    p.extended[0].a =
+        std::clamp(p.extended[0].a, CpuPolicy::extended_base, CpuPolicy::extended_base + CpuPolicy::extended_end - 1);
     const u32 last = p.basic[0].a;
     clear_from(p.basic, last + 1);
     if (last < 4) clear_from(p.cache, 0);
@@ -113,12 +153,15 @@ void clear_above_limits(CpuPolicy& p) {
     if (last < 0xd) clear_from(p.xstate, 0);
     p.structured[0].a = std::min(p.structured[0].a, CpuPolicy::structured_end - 1);
     clear_from(p.structured, p.structured[0].a + 1);
-    clear_from(p.extended, (p.extended[0].a & 0xffff) + 1);
+    clear_from(p.extended, p.extended[0].a - CpuPolicy::extended_base + 1);
 }
 
 // Leaves that are the same for every PV guest, whatever it wished: those that only the hypervisor can act on are gone.
 void clear_hypervisor_leaves(CpuPolicy& p) {
-    for (const u32 leaf : {3U, 5U, 6U, 8U, 9U, 0xaU, 0xcU}) p.basic[leaf] = {};
+    for (const u32 leaf : {3U, 4U, 5U, 6U, 7U, 8U, 9U, 0xaU, 0xbU, 0xcU, 0xdU}) p.basic[leaf] = {};
+    u32 caches = 0;
+    while (caches < CpuPolicy::cache_end && (p.cache[caches].a & 0x1f) != 0) ++caches;
+    clear_from(p.cache, caches + 1);  // the reader stops at the first that is none
     clear_from(p.topology, 0);
     p.extended[7] = {0, 0, 0, p.extended[7].d};
     p.extended[8] = {p.extended[8].a, p.extended[8].b, p.extended[8].c, 0};
@@ -135,7 +178,6 @@ void read_hardware(CpuPolicy& p) {
     const u32 last = std::min(cpu::cpuid(0).a, CpuPolicy::basic_end - 1);
     for (u32 leaf = 0; leaf <= last; ++leaf)
         if (leaf != 4 && leaf != 7 && leaf != 0xb && leaf != 0xd) p.basic[leaf] = cpu::cpuid(leaf);
-    p.basic[0].a = last;
     const auto fill = [](u32 leaf, auto& table, auto is_last) {
         for (u32 i = 0; i < table.size(); ++i) {
             table[i] = cpu::cpuid(leaf, i);
@@ -207,6 +249,7 @@ void make_policy(port::PolicyKind kind, CpuPolicy& p) {
 }
 
 void make_consistent(CpuPolicy& p, const CpuPolicy& max) {
+    clear_above_limits(p);
     FeatureSet f = features_of(p);
     add(f, F(HYPERVISOR));
     keep_only(f, features_of(max));
@@ -218,6 +261,7 @@ void make_consistent(CpuPolicy& p, const CpuPolicy& max) {
     rebuild_xstate(p, f);
     p.basic[1].b &= 0x00ffffff;
     p.extended[8].a = max.extended[8].a;
+    p.platform_info &= max.platform_info;
     clear_above_limits(p);
 }
 

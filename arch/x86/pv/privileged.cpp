@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/emul/privileged.hpp"
 #include "arch/x86/pv/cpuid.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/io_ports.hpp"
 #include "arch/x86/pv/msr.hpp"
@@ -13,6 +15,7 @@
 #include "core/domain/domain.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/io_rights.hpp"
+#include "core/port/sched.hpp"
 #include "cpu/guest_access.hpp"
 #include "cpu/guest_words.hpp"
 #include "cpu/instructions.hpp"
@@ -41,6 +44,15 @@ bool do_rdmsr(ArchVcpu& v) {
     return true;
 }
 
+// False where the guest's own CR4.TSD keeps its programs from it.
+bool do_rdtsc(ArchVcpu& v) {
+    if ((v.cr4 & x86::cr4::tsd) != 0 && v.kernel_mode == 0) return false;
+    const u64 now = read_tsc(v);
+    v.guest.rax = static_cast<u32>(now);
+    v.guest.rdx = now >> 32;
+    return true;
+}
+
 // What the guest sees in CR4: what it owns, and what the hypervisor has on that is no secret.
 u64 shown_cr4(const ArchVcpu& v) {
     return v.cr4 | x86::cr4::pae | x86::cr4::mce | x86::cr4::osfxsr | x86::cr4::osxmmexcpt;
@@ -48,6 +60,7 @@ u64 shown_cr4(const ArchVcpu& v) {
 
 void write_guest_cr4(ArchVcpu& v, u64 value) {
     v.cr4 = value & features().guest_cr4_bits;
+    if (allowed_states(v.vcpu->domain) == 0) v.cr4 &= ~x86::cr4::osxsave;
     cpu::write_cr4(host_cr4_for(v));
 }
 
@@ -77,7 +90,7 @@ bool write_control(ArchVcpu& v, const PrivilegedOp& op) {
 
 bool do_xsetbv(ArchVcpu& v) {
     const u64 value = (v.guest.rdx << 32) | static_cast<u32>(v.guest.rax);
-    if (static_cast<u32>(v.guest.rcx) != 0 || (value & 1) == 0 || (value & ~features().xcr0) != 0) return false;
+    if (static_cast<u32>(v.guest.rcx) != 0 || (value & 1) == 0 || (value & ~allowed_states(v.vcpu->domain)) != 0) return false;
     if (!cpu::try_xsetbv(0, value)) return false;
     v.xcr0 = value;
     return true;
@@ -138,14 +151,11 @@ bool execute(ArchVcpu& v, const PrivilegedOp& op) {
         case PrivilegedKind::cache_flush:
             if (port::may_choose_caching(v.vcpu->domain)) cpu::wbinvd();
             return true;
-        case PrivilegedKind::rdtsc:
-        case PrivilegedKind::rdtscp: {
-            const u64 now = cpu::rdtsc();
-            f.rax = static_cast<u32>(now);
-            f.rdx = now >> 32;
-            if (op.kind == PrivilegedKind::rdtscp) f.rcx = 0;
-            return (v.cr4 & x86::cr4::tsd) == 0 || v.kernel_mode != 0;
-        }
+        case PrivilegedKind::rdtsc: return do_rdtsc(v);
+        case PrivilegedKind::rdtscp:
+            if (!features().has_rdtscp || !do_rdtsc(v)) return false;
+            f.rcx = v.tsc_aux;
+            return true;
         default: return false;
     }
 }
@@ -165,11 +175,15 @@ bool emulate(ArchVcpu& v, const PrivilegedOp& op) {
 
 bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
     Frame& f = v.guest;
-    // The commonest of all, from every context switch of Linux: rdmsr of the user's GS base.
-    if (u64 code[1]; !only_forced && v.kernel_mode != 0 && cpu::read_guest_words(code, f.rip) && (code[0] & 0xffff) == 0x320f) {
-        if (!do_rdmsr(v)) return false;
-        f.rip += 2;
-        return true;
+    // The commonest of all: rdmsr of the user's GS base, from every context switch of Linux, and rdtsc where it is emulated.
+    if (u64 code[1]; !only_forced && cpu::read_guest_words(code, f.rip) && (f.rflags & x86::rflags::tf) == 0) {
+        const u64 opcode = code[0] & 0xffff;
+        const bool rdmsr = opcode == 0x320f && v.kernel_mode != 0;
+        if (rdmsr || opcode == 0x310f) {
+            if (rdmsr ? !do_rdmsr(v) : !do_rdtsc(v)) return false;
+            f.rip += 2;
+            return true;
+        }
     }
     emul::FetchWindow window{};
     window.valid = static_cast<u8>(fetch(v, window.bytes.data(), emul::max_instruction_length));
@@ -190,8 +204,14 @@ bool decode_and_emulate(ArchVcpu& v, bool only_forced) {
 
 }  // namespace
 
+u64 read_tsc(const ArchVcpu& v) {
+    const GuestTsc& tsc = v.vcpu->domain.arch->tsc;
+    return tsc.emulated ? tsc.at(port::now()) : cpu::rdtsc();
+}
+
 u64 host_cr4_for(const ArchVcpu& v) {
     u64 cr4 = features().host_cr4 & ~(x86::cr4::tsd | x86::cr4::de);
+    if (v.vcpu->domain.arch->tsc.emulated) cr4 |= x86::cr4::tsd;
     return cr4 | (v.cr4 & (x86::cr4::tsd | x86::cr4::de));
 }
 

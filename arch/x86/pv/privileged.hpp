@@ -10,6 +10,9 @@ bool emulate_privileged(ArchVcpu& v);
 // #UD: the forced-emulation CPUID. False: the fault is the guest's.
 bool emulate_invalid_opcode(ArchVcpu& v);
 
+// What RDTSC tells the guest.
+u64 read_tsc(const ArchVcpu& v);
+
 // CR4 while this vCPU runs.
 u64 host_cr4_for(const ArchVcpu& v);
 // The guest's CR0.TS.

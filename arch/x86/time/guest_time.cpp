@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/time/wall_clock.hpp"
 #include "base/sync/spinlock.hpp"
@@ -33,11 +34,16 @@ void write_time(volatile vcpu_time_info& to, const time::Stamp& s) {
 
 }  // namespace
 
-cpu::CpuidRegs guest_time_leaf(u32 subleaf) {
-    const time::Stamp s = time::stamp();
+cpu::CpuidRegs guest_time_leaf(const GuestTsc& tsc, u32 subleaf) {
+    constexpr u32 is_emulated = 1, is_safe = 2, knows_rdtscp = 4;
+    const time::Stamp s = tsc.seen(time::stamp());
     const u64 khz = time::tsc_hertz() / 1000;
     switch (subleaf) {
-        case 0: return {features().has_rdtscp ? 4U | 2U : 2U, 1, static_cast<u32>(khz), 0};
+        case 0: {
+            const u32 kind = (time::tsc_is_stable() ? is_safe : 0) | (tsc.emulated ? is_emulated : 0) |
+                             (features().has_rdtscp ? knows_rdtscp : 0);
+            return {kind, tsc.mode, tsc.emulated ? tsc.khz : static_cast<u32>(khz), tsc.incarnation};
+        }
         case 1: {
             const u64 offset = s.tsc;
             return {static_cast<u32>(offset), static_cast<u32>(offset >> 32), s.scale.mul, static_cast<u32>(i32{s.scale.shift})};
@@ -86,7 +92,7 @@ void program_timer(Nanos deadline) {
 }
 
 void update_vcpu_time(Vcpu& v) {
-    write_time(v.info->time, time::stamp());
+    write_time(v.info->time, v.domain.arch->tsc.seen(time::stamp()));
 }
 
 void publish_vcpu_time(Vcpu& v) {

@@ -3,11 +3,12 @@
 #pragma once
 
 #include "arch/x86/time/clock.hpp"
+#include "arch/x86/time/guest_tsc.hpp"
 #include "cpu/instructions.hpp"
 
 namespace xylem {
 
-// CPUID leaf 0x40000003.
-cpu::CpuidRegs guest_time_leaf(u32 subleaf);
+// CPUID leaf 0x40000003 for a guest with this TSC.
+cpu::CpuidRegs guest_time_leaf(const GuestTsc& tsc, u32 subleaf);
 
 }  // namespace xylem
