@@ -91,11 +91,11 @@ damage() {
     fails xl restore -p /var/tmp/bad.save >/tmp/restore.out 2>&1 || { cat /tmp/restore.out; return 1; }
     only_dom0
 }
-stream=$(grep -aboF LibxlFmt /var/tmp/good.save | head -1 | cut -d: -f1)
+stream=$(LC_ALL=C grep -aboF LibxlFmt /var/tmp/good.save | head -1 | cut -d: -f1)
 check header damage 0
 check libxl_stream damage $((stream + 8))
 # libxl's header and first record are 16 and 8 bytes, then the marker of libxc's stream: 8 bytes of ones
-libxc=$(grep -aboP '\xff{8}XENF' /var/tmp/good.save | head -1 | cut -d: -f1)
+libxc=$(LC_ALL=C grep -aboP '\xff{8}XENF' /var/tmp/good.save | head -1 | cut -d: -f1)
 check libxc_marker damage $((libxc + 8))
 check libxc_domain_header damage $((libxc + 24))
 check libxc_first_record damage $((libxc + 40))
