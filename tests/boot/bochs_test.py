@@ -7,7 +7,7 @@ from xylem.bochs import Bochs
 
 @pytest.mark.long
 def test_bochs_power_off(boot):
-    """Bochs runs about 9e9 instructions: three minutes on an idle machine."""
+    """Bochs runs about 9e9 instructions: four minutes of an idle CPU."""
     machine = boot(Bochs, quiet_limit=1200, total_limit=2400, toolstack=False, script=script("""
 answer type $(cat /sys/hypervisor/type)
 answer root $(awk '$2 == "/" { print $1 }' /proc/mounts)
