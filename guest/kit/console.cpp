@@ -6,7 +6,7 @@
 
 #include "abi/io.hpp"
 #include "guest/kit/cpu.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 
 namespace xylem::kit {

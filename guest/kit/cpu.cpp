@@ -2,7 +2,7 @@
 #include "guest/kit/cpu.hpp"
 
 #include "base/panic.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 
 extern "C" char kit_boot_stack_end[];
 

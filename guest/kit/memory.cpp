@@ -6,11 +6,11 @@
 
 #include "base/panic.hpp"
 #include "guest/kit/cpu.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/paging.hpp"
 #include "guest/kit/start.hpp"
 
-extern "C" char kit_image_begin[], kit_image_end[];
+extern "C" char kit_image_begin[], kit_data_begin[], kit_image_end[];
 
 namespace xylem::kit {
 namespace {
@@ -50,7 +50,7 @@ void reserve_used(const start_info_t& info) {
     std::fill_n(taken, std::size(taken), ~u64{0});
     for (u64 pfn = 1; pfn < std::min(pages, linear_pages); ++pfn) mark(pfn, false);
     const u64 after_tables = pfn_at(reinterpret_cast<void*>(info.pt_base)).raw + info.nr_pt_frames;
-    const u64 after_stack = ((boot_stack_pointer() - linear_base - 1) >> page_shift) + 1;
+    const u64 after_stack = ((boot_registers().rsp - linear_base - 1) >> page_shift) + 1;
     const u64 image = pfn_at(kit_image_begin).raw;
     reserve(image, std::max(after_tables, after_stack) - image);
     reserve(info.first_p2m_pfn, info.nr_p2m_frames);
@@ -77,12 +77,40 @@ void add_linear_table(u64 first_pfn, const start_info_t& info) {
         panic("mmu_update of the linear mapping at page {}: error {}", first_pfn, r.error());
 }
 
+// The builder maps everything writable and executable: only the image's text stays executable, and becomes read-only.
+void take_rights_away(u64 mapped_by_builder) {
+    constexpr u64 at_a_time = 128;
+    static mmu_update_t list[at_a_time];
+    unsigned count = 0;
+    const auto flush = [&] {
+        if (const long r = call_mmu_update(list, count); r != 0) panic("mmu_update of the first mapping: {}", r);
+        count = 0;
+    };
+    for (u64 pfn = 0; pfn < mapped_by_builder; ++pfn) {
+        const u64 va = linear(Gfn(pfn));
+        const u64* entry = find_entry(kernel_root(), va, 1);
+        if (entry == nullptr || (*entry & pte::present) == 0) continue;
+        const bool is_text = va >= word(kit_image_begin) && va < word(kit_data_begin);
+        const u64 value = is_text ? *entry & ~pte::writable : *entry | pte::no_execute;
+        list[count++] = {.ptr = machine_address(entry).raw | MMU_NORMAL_PT_UPDATE, .val = value};
+        if (count == at_a_time) flush();
+    }
+    if (count != 0) flush();
+    flush_local();
+}
+
+// Until this only what the builder mapped may be used.
 void map_all(const start_info_t& info) {
-    // Until then only what the builder mapped may be used.
+    u64 mapped_by_builder = 0;
     for (u64 pfn = 0; pfn < std::min(pages, linear_pages); pfn += 512) {
         const u64* l2 = find_entry(kernel_root(), linear(Gfn(pfn)), 2);
-        if (l2 == nullptr || (*l2 & pte::present) == 0) add_linear_table(pfn, info);
+        if (l2 == nullptr || (*l2 & pte::present) == 0) {
+            add_linear_table(pfn, info);
+        } else {
+            mapped_by_builder = pfn + 512;
+        }
     }
+    take_rights_away(mapped_by_builder);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include "guest/kit/paging.hpp"
 
 #include "guest/kit/cpu.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/start.hpp"
 
 namespace xylem::kit {
@@ -24,7 +24,7 @@ u64* table_below(u64 entry) {
 
 u64* kernel_root() {
     static u64* root = nullptr;
-    if (root == nullptr) root = reinterpret_cast<u64*>(start_info().pt_base);
+    if (root == nullptr) root = reinterpret_cast<u64*>(boot_info().pt_base);
     return root;
 }
 
@@ -43,7 +43,7 @@ Maddr machine_address(const volatile void* linear_address) {
 
 Result<> set_entry(u64* entry, u64 value, u32 owner_of_frame) {
     const mmu_update_t request{.ptr = machine_address(entry).raw | MMU_NORMAL_PT_UPDATE, .val = value};
-    return answer(mmu_update(&request, 1, nullptr, owner_of_frame));
+    return answer(call_mmu_update(&request, 1, nullptr, owner_of_frame));
 }
 
 Result<> set_entry_keeping_read_only(u64* entry, u64 value) {
@@ -122,14 +122,14 @@ long ext_op(unsigned command, u64 arg1, u64 arg2) {
     op.arg1.linear_addr = arg1;
     op.arg2.nr_ents = 0;
     __builtin_memcpy(&op.arg2, &arg2, sizeof arg2);
-    return mmuext_op(&op, 1);
+    return call_mmuext(&op, 1);
 }
 
 long pin(Mfn table, unsigned level, u32 domain) {
     mmuext_op_t op{};
     op.cmd = MMUEXT_PIN_L1_TABLE + level - 1;
     op.arg1.mfn = table.raw;
-    return mmuext_op(&op, 1, nullptr, domain);
+    return call_mmuext(&op, 1, nullptr, domain);
 }
 long unpin(Mfn table) {
     return ext_op(MMUEXT_UNPIN_TABLE, table.raw);

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "guest/kit/console.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/paging.hpp"
 #include "guest/kit/traps.hpp"

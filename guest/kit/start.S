@@ -28,9 +28,21 @@
     NOTE_BEGIN(XEN_ELFNOTE_SUPPORTED_FEATURES) .long 1 << XENFEAT_dom0 | 1 << XENFEAT_writable_page_tables; NOTE_END
 
     .text
+    boot_slot = 0
     .globl kit_entry
 kit_entry:
-    mov %rsp, kit_boot_rsp(%rip)
+    .irp register, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+        mov %\register, kit_boot_registers + boot_slot(%rip)
+        boot_slot = boot_slot + 8
+    .endr
+    mov %cs, kit_boot_registers + 136(%rip)
+    mov %ss, kit_boot_registers + 138(%rip)
+    mov %ds, kit_boot_registers + 140(%rip)
+    mov %es, kit_boot_registers + 142(%rip)
+    mov %fs, kit_boot_registers + 144(%rip)
+    mov %gs, kit_boot_registers + 146(%rip)
+    pushf                              // on the builder's stack, which is ours
+    pop kit_boot_registers + 128(%rip)
     lea kit_boot_stack_end(%rip), %rsp
     mov %rsi, %rdi
     xor %ebp, %ebp
@@ -111,7 +123,7 @@ kit_resume:
 
 .altmacro
 .macro stub vector
-    .balign 16
+    .balign KIT_STUB_SIZE
     .globl kit_stub_\vector
 kit_stub_\vector:
     .if \vector == 8 || (\vector >= 10 && \vector <= 14) || \vector == 17 || \vector == 21
@@ -120,7 +132,7 @@ kit_stub_\vector:
         without_code \vector
     .endif
 .endm
-    .balign 16
+    .balign KIT_STUB_SIZE
     .globl kit_stubs
 kit_stubs:
     vector = 0
@@ -128,9 +140,6 @@ kit_stubs:
         stub %vector
         vector = vector + 1
     .endr
-    .globl kit_stubs_end
-kit_stubs_end:
-
     .globl kit_event_entry, kit_syscall_entry, kit_syscall32_entry, kit_sysenter_entry, kit_failsafe_entry, kit_nmi_entry
 kit_event_entry:
     without_code KIT_CODE_EVENT
@@ -196,12 +205,12 @@ kit_try_landing:                       // rsp: as it was at the call
 
     .bss
     .balign 4096
-    .globl kit_boot_stack, kit_boot_stack_end, kit_failsafe_selectors, kit_boot_rsp
+    .globl kit_boot_stack, kit_boot_stack_end, kit_failsafe_selectors, kit_boot_registers
 kit_boot_stack:
     .skip KIT_STACK_SIZE
 kit_boot_stack_end:
-kit_boot_rsp:
-    .skip 8
+kit_boot_registers:
+    .skip 152
 kit_failsafe_selectors:
     .skip 8
 

@@ -9,13 +9,13 @@
 #include "base/text/parse.hpp"
 #include "guest/kit/console.hpp"
 #include "guest/kit/cpu.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/traps.hpp"
 
 extern "C" {
 [[noreturn]] void kit_start(const start_info_t* info);
-extern const xylem::u64 kit_boot_rsp;
+extern const xylem::kit::BootRegisters kit_boot_registers;
 }
 
 namespace xylem::kit {
@@ -44,7 +44,7 @@ void map_shared_info() {
 shared_info_t& shared() {
     return *reinterpret_cast<shared_info_t*>(shared_info_page);
 }
-const start_info_t& start_info() {
+const start_info_t& boot_info() {
     return *info;
 }
 bool is_dom0() {
@@ -52,7 +52,8 @@ bool is_dom0() {
 }
 std::string_view command_line() {
     const auto* text = reinterpret_cast<const char*>(info->cmd_line);
-    return {text, strnlen(text, sizeof info->cmd_line)};
+    const std::string_view all(text, sizeof info->cmd_line);
+    return all.substr(0, all.find('\0'));
 }
 std::string_view option(std::string_view name) {
     std::string_view rest = command_line();
@@ -62,8 +63,8 @@ std::string_view option(std::string_view name) {
         if (text::take_prefix(part, name) && text::take_prefix(part, "=")) return part;
     }
 }
-u64 boot_stack_pointer() {
-    return kit_boot_rsp;
+const BootRegisters& boot_registers() {
+    return kit_boot_registers;
 }
 
 void shut_down(Shutdown reason) {

@@ -5,12 +5,15 @@
 
 #include "base/panic.hpp"
 #include "guest/kit/console.hpp"
-#include "guest/kit/hypercall.hpp"
+#include "guest/kit/calls.hpp"
+#include "guest/kit/segments.hpp"
 #include "hw/x86/registers.hpp"
 
 extern "C" {
-extern const char kit_stubs[], kit_stubs_end[], kit_event_entry[], kit_failsafe_entry[], kit_syscall_entry[], kit_syscall32_entry[],
-    kit_sysenter_entry[], kit_nmi_entry[], kit_try_landing[];
+extern const xylem::u16 kit_failsafe_selectors[4];
+extern const char kit_stubs[], kit_event_entry[], kit_failsafe_entry[], kit_syscall_entry[], kit_syscall32_entry[],
+    kit_sysenter_entry[], kit_nmi_entry[], kit_try_landing[],
+    kit_image_begin[], kit_data_begin[];
 [[noreturn]] void kit_resume(const xylem::kit::Frame*);
 void kit_on_trap(xylem::kit::Frame*);
 }
@@ -28,6 +31,7 @@ constexpr u8 masks_events = 4;  // in trap_info_t::flags, above the two bits of 
 trap_info_t table[vectors + 1];
 TrapHandler handlers[vectors];
 void (*on_upcall)(Cpu&);
+FailsafeHandler on_failsafe;
 
 constexpr const char* names[] = {"divide error", "debug", "NMI", "breakpoint", "overflow", "bounds", "invalid opcode",
                                  "no device", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
@@ -76,13 +80,13 @@ bool recover(Frame& f, u64 cr2) {
 }
 
 bool is_text(u64 address) {
-    return address >= 0xffffffff80100000 && address < word(kit_stubs_end) + (1 << 20);
+    return address >= word(kit_image_begin) && address < word(kit_data_begin);
 }
 
 }  // namespace
 
 u64 stub_of(u32 vector) {
-    return word(kit_stubs) + vector * ((word(kit_stubs_end) - word(kit_stubs)) / vectors);
+    return word(kit_stubs) + vector * KIT_STUB_SIZE;
 }
 
 void set_trap_handler(u32 vector, TrapHandler handler) {
@@ -91,6 +95,10 @@ void set_trap_handler(u32 vector, TrapHandler handler) {
 }
 void set_upcall(void (*upcall)(Cpu&)) {
     on_upcall = upcall;
+}
+
+void set_failsafe_handler(FailsafeHandler handler) {
+    on_failsafe = handler;
 }
 
 const trap_info_t* trap_table() {
@@ -166,6 +174,10 @@ void kit_on_trap(xylem::kit::Frame* frame) {
         } else {
             cpu.info->evtchn_upcall_pending = 0;
         }
+        return;
+    }
+    if (frame->vector == static_cast<u32>(Code::failsafe) && on_failsafe != nullptr) {
+        on_failsafe(*frame, kit_failsafe_selectors);
         return;
     }
     if (frame->from_user() && cpu.recovery != nullptr && cpu.recovery->user && recover(*frame, cr2)) return;

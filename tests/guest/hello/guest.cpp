@@ -4,6 +4,6 @@
 #include "guest/kit/start.hpp"
 
 void xylem::kit::guest_main() {
-    print("= hello: I am a {} of {} MiB", is_dom0() ? "dom0" : "domU", start_info().nr_pages >> 8);
+    print("= hello: I am a {} of {} MiB", is_dom0() ? "dom0" : "domU", boot_info().nr_pages >> 8);
     print("verdict: SUCCESS");
 }

@@ -25,7 +25,7 @@ inline u64 word(const volatile void* p) {
 inline long set_trap_table(const trap_info_t* table) {
     return hypercall(__HYPERVISOR_set_trap_table, word(table));
 }
-inline long mmu_update(const mmu_update_t* list, unsigned count, unsigned* done = nullptr, u32 domain = DOMID_SELF) {
+inline long call_mmu_update(const mmu_update_t* list, unsigned count, unsigned* done = nullptr, u32 domain = DOMID_SELF) {
     return hypercall(__HYPERVISOR_mmu_update, word(list), count, word(done), domain);
 }
 inline long set_gdt(const unsigned long* frames, unsigned entries) {
@@ -76,7 +76,7 @@ inline long vcpu_op(unsigned op, unsigned vcpu, void* argument = nullptr) {
 inline long set_segment_base(unsigned which, u64 base) {
     return hypercall(__HYPERVISOR_set_segment_base, which, base);
 }
-inline long mmuext_op(const mmuext_op_t* list, unsigned count, unsigned* done = nullptr, u32 domain = DOMID_SELF) {
+inline long call_mmuext(const mmuext_op_t* list, unsigned count, unsigned* done = nullptr, u32 domain = DOMID_SELF) {
     return hypercall(__HYPERVISOR_mmuext_op, word(list), count, word(done), domain);
 }
 inline long sched_op(unsigned op, void* argument = nullptr) {
@@ -88,7 +88,7 @@ inline long callback_op(unsigned op, void* argument) {
 inline long event_channel_op(unsigned op, void* argument) {
     return hypercall(__HYPERVISOR_event_channel_op, op, word(argument));
 }
-inline long physdev_op(unsigned op, void* argument) {
+inline long call_physdev(unsigned op, void* argument) {
     return hypercall(__HYPERVISOR_physdev_op, op, word(argument));
 }
 inline long platform_op(xen_platform_op_t& request) {
