@@ -16,17 +16,17 @@ void* const hypervisor = reinterpret_cast<void*>(0xffff830000000000);
 void* const wild = reinterpret_cast<void*>(0x1234567812345678);
 
 void numbers() {
-    for (const unsigned nr : {11u, 16u, 19u, 38u, 39u, 43u, 47u, 50u, 55u, 56u, 63u, 64u, 1000u, 0xffffffffu}) {
+    for (const unsigned nr : {11u, 38u, 39u, 43u, 47u, 50u, 55u, 56u, 63u, 64u, 1000u, 0xffffffffu}) {
         text::FixedText<40> name;
         text::format(name, "numbers/{}", nr);
         story::answers(name.view(), hypercall(nr), XEN_ENOSYS);
     }
-    for (const unsigned nr : {4u, 6u, 22u, 27u, 28u, 31u, 34u, 37u, 40u, 41u, 42u}) {
+    for (const unsigned nr : {4u, 6u, 16u, 19u, 22u, 27u, 28u, 31u, 34u, 37u, 40u, 41u, 42u}) {
         text::FixedText<40> name;
         text::format(name, "numbers/{} with nothing", nr);
         story::show(name.view(), hypercall(nr));
     }
-    story::equal_hex("numbers/the upper half of rax counts not", static_cast<u64>(hypercall(u64{5} << 32 | __HYPERVISOR_xen_version, XENVER_version)), 0x40011);
+    story::answers("numbers/the upper half of rax counts", hypercall(u64{5} << 32 | __HYPERVISOR_xen_version, XENVER_version), XEN_ENOSYS);
 }
 
 // All registers but the result, rcx and r11 come back as they were; so do the flags.
@@ -74,9 +74,6 @@ void version() {
 void scheduling() {
     story::succeeds("sched/yield", sched_op(SCHEDOP_yield));
     story::show("sched/shutdown from nowhere", sched_op(SCHEDOP_shutdown, unmapped));
-    sched_shutdown_t s{.reason = 77};
-    story::show("sched/shutdown for reason 77", sched_op(SCHEDOP_shutdown, &s));
-    story::show("sched/shutdown_code", sched_op(SCHEDOP_shutdown_code, &s));
     story::show("sched/poll from nowhere", sched_op(SCHEDOP_poll, unmapped));
     sched_poll_t poll{};
     poll.nr_ports = 129;
