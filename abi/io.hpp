@@ -11,6 +11,7 @@
 #include <xen/io/console.h>
 #include <xen/io/netif.h>
 #include <xen/io/pciif.h>
+#include <xen/io/protocols.h>
 #include <xen/io/ring.h>
 #include <xen/io/xenbus.h>
 #include <xen/io/xs_wire.h>

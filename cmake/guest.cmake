@@ -6,7 +6,7 @@ add_compile_options(
   -fno-pic -mcmodel=kernel -mno-red-zone -mno-sse -mno-sse2 -mno-mmx -mstack-alignment=16 -O2 -fno-omit-frame-pointer -fvisibility=hidden
   -ffunction-sections -fdata-sections)
 
-file(GLOB KIT_SOURCES CONFIGURE_DEPENDS base/text/*.cpp guest/kit/*.cpp guest/kit/*.S guest/lib/*.cpp)
+file(GLOB KIT_SOURCES CONFIGURE_DEPENDS base/text/*.cpp guest/kit/*.cpp guest/kit/*.S guest/lib/*.cpp guest/drivers/*.cpp)
 add_library(kit STATIC ${KIT_SOURCES})
 
 file(GLOB GUESTS CONFIGURE_DEPENDS tests/guest/*/guest.cpp guest/examples/*/guest.cpp)

@@ -56,11 +56,11 @@ void set_up() {
     s.dom = DOMID_SELF;
     s.nr_frames = 1000;
     story::show("setup/1000 frames", grant_table_op(GNTTABOP_setup_table, &s, 1));
-    story::show("setup/1000 frames: status", s.status);
+    story::show("setup/status of 1000 frames", s.status);
     s.dom = 5;
     s.nr_frames = 1;
     story::show("setup/for domain 5", grant_table_op(GNTTABOP_setup_table, &s, 1));
-    story::show("setup/for domain 5: status", s.status);
+    story::show("setup/status for domain 5", s.status);
     for (unsigned op = 0; op <= 14; ++op) {
         text::FixedText<40> name;
         text::format(name, "operation/{} from nowhere", op);
