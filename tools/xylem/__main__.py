@@ -10,6 +10,7 @@ COMMANDS = {
     "build": "build the hypervisor (build/x86_64/xylem)",
     "test": "build and run every test: unit, fuzz, boot, check",
     "bench": "measure native Linux, Debian's Xen and Xylem side by side",
+    "guests": "build and run the PV kernels of the guest kit",
     "check": "style, size and dependency rules",
     "help": "this text",
 }
