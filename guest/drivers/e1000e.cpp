@@ -11,13 +11,14 @@ namespace xylem::e1000e {
 namespace {
 
 constexpr u32 reg_control = 0, reg_cause = 0xc0, reg_mask_set = 0xd0, reg_mask_clear = 0xd8, reg_vectors = 0xe4,
-              reg_rx_control = 0x100, reg_tx_control = 0x400, reg_rx_ring = 0x2800, reg_tx_ring = 0x3800, reg_address_low = 0x5400,
-              reg_address_high = 0x5404;
+              reg_rx_control = 0x100, reg_tx_control = 0x400, reg_rx_ring = 0x2800, reg_tx_ring = 0x3800,
+              reg_address_low = 0x5400, reg_address_high = 0x5404;
 constexpr u32 ring_length = 8, ring_head = 0x10, ring_tail = 0x18;  // from a ring's base
 constexpr u32 control_link_up = 1 << 6, control_reset = 1 << 26;
 constexpr u32 rx_on = 1 << 1, rx_broadcast = 1 << 15, rx_strip_crc = 1 << 26, rx_promiscuous = 3 << 3;
 constexpr u32 tx_on = 1 << 1, tx_pad = 1 << 3;
-constexpr u32 cause_tx_done = 1, cause_link = 1 << 2, cause_rx = 1 << 7, cause_rx_queue = 1 << 20, cause_tx_queue = 1 << 22, cause_other = 1 << 24;
+constexpr u32 cause_tx_done = 1, cause_link = 1 << 2, cause_rx = 1 << 7, cause_rx_queue = 1 << 20, cause_tx_queue = 1 << 22,
+              cause_other = 1 << 24;
 constexpr u16 command_end_crc_report = 0xb00;
 constexpr u8 status_done = 1;
 constexpr u64 register_bytes = 0x20000;
@@ -64,7 +65,8 @@ Result<Card*> Card::start(const pci::Device& device, Wait wait) {
     for (u32 i = 0; i < descriptors; ++i) c.at(c.rx_ring_, i).address = c.rx_buffers_.at.raw + i * buffer_bytes;
     c.set_up_ring(reg_rx_ring, c.rx_ring_);
     c.set_up_ring(reg_tx_ring, c.tx_ring_);
-    c.irq_ = TRY(wait == Wait::intx ? interrupts::connect_intx(device, on_interrupt, &c) : interrupts::connect_msix(device, 0, on_interrupt, &c));
+    c.irq_ = TRY(wait == Wait::intx ? interrupts::connect_intx(device, on_interrupt, &c)
+                                    : interrupts::connect_msix(device, 0, on_interrupt, &c));
     if (wait == Wait::msix) {
         c.put(reg_vectors, 0x8 | 0x8 << 8 | 0x8 << 16);  // receive, transmit and the rest by message 0
         c.put(reg_mask_set, cause_rx_queue | cause_tx_queue | cause_other | cause_rx | cause_tx_done | cause_link);

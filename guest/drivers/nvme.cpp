@@ -10,8 +10,8 @@
 namespace xylem::nvme {
 namespace {
 
-constexpr u32 reg_cap_high = 4, reg_mask_set = 0xc, reg_mask_clear = 0x10, reg_config = 0x14, reg_status = 0x1c, reg_admin_sizes = 0x24,
-              reg_admin_sq = 0x28, reg_admin_cq = 0x30, doorbells = 0x1000;
+constexpr u32 reg_cap_high = 4, reg_mask_set = 0xc, reg_mask_clear = 0x10, reg_config = 0x14, reg_status = 0x1c,
+              reg_admin_sizes = 0x24, reg_admin_sq = 0x28, reg_admin_cq = 0x30, doorbells = 0x1000;
 constexpr u32 config_on = 1 | 6 << 16 | 4 << 20;  // 64-byte submissions, 16-byte completions
 constexpr u32 entries = 16;
 constexpr u64 register_bytes = 0x2000;
@@ -102,14 +102,16 @@ Result<Controller*> Controller::start(const pci::Device& device, Wait wait) {
     c.put(reg_config, 0);
     TRY(c.wait_ready(false));
     c.doorbell_step_ = 4u << (c.get(reg_cap_high) & 15);
-    for (dma::Buffer* b : {&c.admin_.submissions, &c.admin_.completions, &c.io_.submissions, &c.io_.completions}) *b = TRY(dma::allocate(0));
+    for (dma::Buffer* b : {&c.admin_.submissions, &c.admin_.completions, &c.io_.submissions, &c.io_.completions})
+        *b = TRY(dma::allocate(0));
     c.bounce_ = TRY(dma::Bounce::create(0));
     c.put(reg_admin_sizes, (entries - 1) | (entries - 1) << 16);
     c.put(reg_admin_sq, static_cast<u32>(c.admin_.submissions.at.raw));
     c.put(reg_admin_sq + 4, static_cast<u32>(c.admin_.submissions.at.raw >> 32));
     c.put(reg_admin_cq, static_cast<u32>(c.admin_.completions.at.raw));
     c.put(reg_admin_cq + 4, static_cast<u32>(c.admin_.completions.at.raw >> 32));
-    c.irq_ = TRY(wait == Wait::intx ? interrupts::connect_intx(device, on_interrupt, &c) : interrupts::connect_msix(device, 0, on_interrupt, &c));
+    c.irq_ = TRY(wait == Wait::intx ? interrupts::connect_intx(device, on_interrupt, &c)
+                                    : interrupts::connect_msix(device, 0, on_interrupt, &c));
     c.put(reg_config, config_on);
     TRY(c.wait_ready(true));
     TRY(c.set_up_queues());

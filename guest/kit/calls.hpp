@@ -11,10 +11,7 @@ inline long hypercall(u64 number, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0, u6
     register u64 r10 asm("r10") = d;
     register u64 r8 asm("r8") = e;
     long result;
-    asm volatile("syscall"
-                 : "=a"(result), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
-                 : "a"(number)
-                 : "rcx", "r11", "memory");
+    asm volatile("syscall" : "=a"(result), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8) : "a"(number) : "rcx", "r11", "memory");
     return result;
 }
 

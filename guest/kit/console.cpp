@@ -5,8 +5,8 @@
 #include <atomic>
 
 #include "abi/io.hpp"
-#include "guest/kit/cpu.hpp"
 #include "guest/kit/calls.hpp"
+#include "guest/kit/cpu.hpp"
 #include "guest/kit/memory.hpp"
 
 namespace xylem::kit {

@@ -30,9 +30,9 @@ struct Cpu {
     u32 id;
     vcpu_info_t* info;
     Recovery* recovery;
-    u64 stack_top;        // of its own code
-    u64 user_stack_top;   // where entries from user mode land
-    u64 events;           // upcalls taken
+    u64 stack_top;       // of its own code
+    u64 user_stack_top;  // where entries from user mode land
+    u64 events;          // upcalls taken
     void (*start)(void*);
     void* argument;
     std::atomic<bool> running;

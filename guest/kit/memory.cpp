@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "base/panic.hpp"
-#include "guest/kit/cpu.hpp"
 #include "guest/kit/calls.hpp"
+#include "guest/kit/cpu.hpp"
 #include "guest/kit/paging.hpp"
 #include "guest/kit/start.hpp"
 

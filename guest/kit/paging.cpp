@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "guest/kit/paging.hpp"
 
-#include "guest/kit/cpu.hpp"
 #include "guest/kit/calls.hpp"
+#include "guest/kit/cpu.hpp"
 #include "guest/kit/start.hpp"
 
 namespace xylem::kit {

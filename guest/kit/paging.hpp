@@ -9,8 +9,9 @@
 namespace xylem::kit {
 
 namespace pte {
-inline constexpr u64 present = 1, writable = 2, user = 4, pwt = 8, pcd = 0x10, accessed = 0x20, dirty = 0x40, large = 0x80, pat = 0x80,
-                     global = 0x100, available0 = 0x200, available1 = 0x400, available2 = 0x800, no_execute = u64{1} << 63;
+inline constexpr u64 present = 1, writable = 2, user = 4, pwt = 8, pcd = 0x10, accessed = 0x20, dirty = 0x40, large = 0x80,
+                     pat = 0x80, global = 0x100, available0 = 0x200, available1 = 0x400, available2 = 0x800,
+                     no_execute = u64{1} << 63;
 // The kit's own mark: the frame is a machine's (device, firmware, foreign), not one of ours that the m2p knows.
 inline constexpr u64 machine = available1;
 inline constexpr u64 data = present | writable | user | accessed | dirty | no_execute;

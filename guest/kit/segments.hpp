@@ -8,11 +8,13 @@
 namespace xylem::kit {
 
 namespace descriptor {
-inline constexpr u64 accessed = u64{1} << 40, writable = u64{1} << 41, code = u64{1} << 43, ordinary = u64{1} << 44, ring3 = u64{3} << 45,
-                     present = u64{1} << 47, long_mode = u64{1} << 53, big = u64{1} << 54, pages = u64{1} << 55;
+inline constexpr u64 accessed = u64{1} << 40, writable = u64{1} << 41, code = u64{1} << 43, ordinary = u64{1} << 44,
+                     ring3 = u64{3} << 45, present = u64{1} << 47, long_mode = u64{1} << 53, big = u64{1} << 54,
+                     pages = u64{1} << 55;
 
 constexpr u64 make(u32 base, u32 limit, u64 flags) {
-    return (u64{limit} & 0xffff) | (u64{limit} >> 16 & 0xf) << 48 | (u64{base} & 0xffffff) << 16 | (u64{base} >> 24) << 56 | flags;
+    return (u64{limit} & 0xffff) | (u64{limit} >> 16 & 0xf) << 48 | (u64{base} & 0xffffff) << 16 | (u64{base} >> 24) << 56 |
+           flags;
 }
 constexpr u64 data(u32 base = 0, u32 limit = 0xfffff) {
     return make(base, limit, accessed | writable | ordinary | ring3 | present | big | pages);

@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "guest/kit/console.hpp"
 #include "guest/kit/calls.hpp"
+#include "guest/kit/console.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/paging.hpp"
 #include "guest/kit/traps.hpp"

@@ -7,9 +7,9 @@
 #include "base/log.hpp"
 #include "base/panic.hpp"
 #include "base/text/parse.hpp"
+#include "guest/kit/calls.hpp"
 #include "guest/kit/console.hpp"
 #include "guest/kit/cpu.hpp"
-#include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/traps.hpp"
 
@@ -28,7 +28,8 @@ void check_start_info() {
     if (!std::string_view(info->magic, sizeof info->magic).starts_with("xen-3.0-x86_64"))
         panic("start_info: the magic is not xen-3.0-x86_64");
     if (info->nr_pages == 0 || info->pt_base == 0 || info->nr_pt_frames == 0 || (info->pt_base & page_mask) != 0)
-        panic("start_info: {} pages, page tables at {:#x} ({} frames) cannot be", info->nr_pages, info->pt_base, info->nr_pt_frames);
+        panic("start_info: {} pages, page tables at {:#x} ({} frames) cannot be", info->nr_pages, info->pt_base,
+              info->nr_pt_frames);
     if (info->shared_info == 0 || (info->shared_info & page_mask) != 0)
         panic("start_info: shared_info at {:#x} cannot be", info->shared_info);
 }

@@ -4,16 +4,15 @@
 #include <cstring>
 
 #include "base/panic.hpp"
-#include "guest/kit/console.hpp"
 #include "guest/kit/calls.hpp"
+#include "guest/kit/console.hpp"
 #include "guest/kit/segments.hpp"
 #include "hw/x86/registers.hpp"
 
 extern "C" {
 extern const xylem::u16 kit_failsafe_selectors[4];
 extern const char kit_stubs[], kit_event_entry[], kit_failsafe_entry[], kit_syscall_entry[], kit_syscall32_entry[],
-    kit_sysenter_entry[], kit_nmi_entry[], kit_try_landing[],
-    kit_image_begin[], kit_data_begin[];
+    kit_sysenter_entry[], kit_nmi_entry[], kit_try_landing[], kit_image_begin[], kit_data_begin[];
 [[noreturn]] void kit_resume(const xylem::kit::Frame*);
 void kit_on_trap(xylem::kit::Frame*);
 }
@@ -33,10 +32,26 @@ TrapHandler handlers[vectors];
 void (*on_upcall)(Cpu&);
 FailsafeHandler on_failsafe;
 
-constexpr const char* names[] = {"divide error", "debug", "NMI", "breakpoint", "overflow", "bounds", "invalid opcode",
-                                 "no device", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
-                                 "stack fault", "general protection", "page fault", "reserved", "x87 error", "alignment check",
-                                 "machine check", "SIMD error"};
+constexpr const char* names[] = {"divide error",
+                                 "debug",
+                                 "NMI",
+                                 "breakpoint",
+                                 "overflow",
+                                 "bounds",
+                                 "invalid opcode",
+                                 "no device",
+                                 "double fault",
+                                 "coprocessor overrun",
+                                 "invalid TSS",
+                                 "segment not present",
+                                 "stack fault",
+                                 "general protection",
+                                 "page fault",
+                                 "reserved",
+                                 "x87 error",
+                                 "alignment check",
+                                 "machine check",
+                                 "SIMD error"};
 
 const char* name_of(u32 vector) {
     switch (static_cast<Code>(vector)) {
@@ -56,8 +71,10 @@ bool open_to_users(u32 vector) {
 
 void fill_table() {
     for (u32 v = 0; v < vectors; ++v)
-        table[v] = {.vector = static_cast<u8>(v), .flags = static_cast<u8>(masks_events | (open_to_users(v) ? 3 : 0)),
-                    .cs = flat_cs64, .address = stub_of(v)};
+        table[v] = {.vector = static_cast<u8>(v),
+                    .flags = static_cast<u8>(masks_events | (open_to_users(v) ? 3 : 0)),
+                    .cs = flat_cs64,
+                    .address = stub_of(v)};
 }
 
 void register_callback(u16 type, const char* entry, const char* name) {
@@ -117,7 +134,8 @@ void install_traps() {
 void report(const Frame& f, std::string_view what) {
     print("{} at {:016x} ({} mode), error code {:#x}, vCPU {}", what, f.rip, f.from_user() ? "user" : "kernel", f.error,
           this_cpu().id);
-    print("  cr2 {:016x}  cs {:04x}  ss {:04x}  rflags {:08x}  rsp {:016x}", this_cpu().info->arch.cr2, f.cs, f.ss, f.rflags, f.rsp);
+    print("  cr2 {:016x}  cs {:04x}  ss {:04x}  rflags {:08x}  rsp {:016x}", this_cpu().info->arch.cr2, f.cs, f.ss, f.rflags,
+          f.rsp);
     print("  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx);
     print("  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}", f.rsi, f.rdi, f.rbp, f.r8);
     print("  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}", f.r9, f.r10, f.r11, f.r12);

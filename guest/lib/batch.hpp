@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hypercalls collected and issued as one multicall. Outside lazy mode each is issued at once; inside, at flush points only. Entries
-// that change page tables join into one mmu_update, so that a list of 512 entries is one call and not 512.
+// Hypercalls collected and issued as one multicall. Outside lazy mode each is issued at once; inside, at flush points only.
+// Entries that change page tables join into one mmu_update, so that a list of 512 entries is one call and not 512.
 #pragma once
 
 #include <array>
@@ -12,8 +12,8 @@
 namespace xylem::batch {
 
 struct Stats {
-    u64 calls = 0;      // asked for
-    u64 entries = 0;    // issued: calls that joined count once
+    u64 calls = 0;    // asked for
+    u64 entries = 0;  // issued: calls that joined count once
     u64 multicalls = 0;
     u64 failures = 0;
 };

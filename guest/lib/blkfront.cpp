@@ -30,7 +30,8 @@ Result<> Disk::transfer(u8 operation, u64 first, u32 count, void* memory) {
     const auto offset = static_cast<u32>(reinterpret_cast<u64>(memory) & page_mask);
     if (count == 0 || count > 8 || offset % 512 != 0 || offset / 512 + count > 8) return fail(XEN_EINVAL);
     const bool reads = operation == BLKIF_OP_READ;
-    const grants::Ref ref = TRY(grants::lend(place_.backend, kit::frame_at(memory), reads ? grants::Access::read_write : grants::Access::read_only));
+    const grants::Ref ref =
+        TRY(grants::lend(place_.backend, kit::frame_at(memory), reads ? grants::Access::read_write : grants::Access::read_only));
     blkif_request_t request{};
     request.operation = operation;
     request.nr_segments = 1;

@@ -28,7 +28,8 @@ Result<Buffer> allocate(unsigned order, unsigned address_bits) {
     xen_pfn_t in[1 << max_order], out = first.raw;
     for (u64 i = 0; i < count; ++i) {
         in[i] = kit::frame_of(first + i).raw;
-        if (kit::update_va_mapping(kit::linear(first + i), 0, UVMF_INVLPG | UVMF_ALL) != 0) panic("dma: page {} is still in use", first.raw + i);
+        if (kit::update_va_mapping(kit::linear(first + i), 0, UVMF_INVLPG | UVMF_ALL) != 0)
+            panic("dma: page {} is still in use", first.raw + i);
     }
     xen_memory_exchange_t exchange{};
     set_reservation(exchange.in, in, count, 0, 0);

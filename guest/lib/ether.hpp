@@ -89,7 +89,8 @@ inline Kind classify(std::span<const u8> f, const Host& me) {
         const u16 operation = big(f, 20);
         return operation == 1 ? Kind::arp_request_for_us : operation == 2 ? Kind::arp_reply_to_us : Kind::other;
     }
-    if (big(f, 12) != 0x0800 || f[14] != 0x45 || f[23] != 1 || std::memcmp(f.data() + 30, me.ip.data(), 4) != 0) return Kind::other;
+    if (big(f, 12) != 0x0800 || f[14] != 0x45 || f[23] != 1 || std::memcmp(f.data() + 30, me.ip.data(), 4) != 0)
+        return Kind::other;
     const usize total = big(f, 16);
     if (total < 28 || header_bytes + total > f.size() || checksum(f.subspan(34, total - 20)) != 0) return Kind::other;
     return f[34] == 8 ? Kind::ping_for_us : f[34] == 0 ? Kind::pong_to_us : Kind::other;

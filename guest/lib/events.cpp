@@ -28,8 +28,9 @@ evtchn_fifo_control_block_t* controls[max_vcpus];
 u32 heads[max_vcpus][queues];
 bool fifo;
 
-constexpr u32 pending_bit = 1u << EVTCHN_FIFO_PENDING, masked_bit = 1u << EVTCHN_FIFO_MASKED, linked_bit = 1u << EVTCHN_FIFO_LINKED,
-              busy_bit = 1u << EVTCHN_FIFO_BUSY, link_mask = (1u << EVTCHN_FIFO_LINK_BITS) - 1;
+constexpr u32 pending_bit = 1u << EVTCHN_FIFO_PENDING, masked_bit = 1u << EVTCHN_FIFO_MASKED,
+              linked_bit = 1u << EVTCHN_FIFO_LINKED, busy_bit = 1u << EVTCHN_FIFO_BUSY,
+              link_mask = (1u << EVTCHN_FIFO_LINK_BITS) - 1;
 
 template <class T>
 std::atomic_ref<T> atomic(T& t) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What every frontend does: finds its place in the store, lends pages to the backend, offers an event channel, and meets the other end.
+// What every frontend does: finds its place in the store, lends pages to the backend, offers an event channel, and meets the
+// other end.
 #pragma once
 
 #include "guest/lib/grants.hpp"
@@ -10,8 +11,8 @@ namespace xylem::frontend {
 inline constexpr Nanos patience = 60'000'000'000;
 
 struct Place {
-    xenbus::Text own;     // device/KIND/ID, relative to the domain
-    xenbus::Text other;   // the backend's directory
+    xenbus::Text own;    // device/KIND/ID, relative to the domain
+    xenbus::Text other;  // the backend's directory
     DomId backend{};
     u64 id = 0;
 };

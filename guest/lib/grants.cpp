@@ -29,7 +29,8 @@ Result<> start(u32 frames) {
     if (const long r = kit::grant_table_op(GNTTABOP_setup_table, &request, 1); r < 0) return fail(static_cast<Errno>(-r));
     if (request.status != GNTST_okay) return fail(XEN_ENOSPC);
     const u64 va = kit::reserve_window(frames);
-    for (u32 i = 0; i < frames; ++i) TRY(kit::map(va + i * page_size, kit::pte::make(Mfn(list[i]), kit::pte::data | kit::pte::machine)));
+    for (u32 i = 0; i < frames; ++i)
+        TRY(kit::map(va + i * page_size, kit::pte::make(Mfn(list[i]), kit::pte::data | kit::pte::machine)));
     entries = reinterpret_cast<grant_entry_v1_t*>(va);
     count = frames * entries_per_frame;
     return {};
@@ -51,7 +52,8 @@ Result<Ref> lend(DomId to, Mfn frame, Access access) {
         entries[ref].domid = to.raw;
         entries[ref].frame = static_cast<u32>(frame.raw);
         // The flags make the entry valid: last.
-        std::atomic_ref<u16>(entries[ref].flags).store(static_cast<u16>(GTF_permit_access | static_cast<u16>(access)), std::memory_order_release);
+        std::atomic_ref<u16>(entries[ref].flags)
+            .store(static_cast<u16>(GTF_permit_access | static_cast<u16>(access)), std::memory_order_release);
         return ref;
     }
     return fail(XEN_ENOSPC);

@@ -15,7 +15,7 @@ struct Line {
     void* argument;
     u32 pirq, port;
     bool needs_eoi;
-    u32 count;       // in this second
+    u32 count;  // in this second
     Nanos second;
 };
 Space space;
@@ -122,9 +122,10 @@ Result<u32> connect_msix(const pci::Device& d, u32 entry, Handler handler, void*
     request.devfn = d.devfn;
     request.entry_nr = static_cast<int>(entry);
     request.table_base = pci::bar(d, pci::read(d, static_cast<u8>(at + 4)) & 7);
+    constexpr u32 on = u32{1} << 31, all_masked = u32{1} << 30;
+    pci::write(d, at, pci::read(d, at) | on | all_masked);
     const u32 irq = TRY(connect_message(request, handler, argument));
-    const u32 control = pci::read(d, at);
-    pci::write(d, at, (control | u32{1} << 31) & ~(u32{1} << 30));  // on, and not masked as a whole
+    pci::write(d, at, (pci::read(d, at) | on) & ~all_masked);
     return irq;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The kernel's own interrupt numbers. 0 to 15 are kept for the legacy lines of the same number; everything else gets one when asked for.
+// The kernel's own interrupt numbers. 0 to 15 are kept for the legacy lines of the same number; everything else gets one when
+// asked for.
 #pragma once
 
 #include <array>

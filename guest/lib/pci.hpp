@@ -33,8 +33,8 @@ u64 bar(const Device& d, unsigned number);
 void enable(const Device& d);  // memory and bus mastering
 u8 find_capability(const Device& d, u8 id);
 
-// Where a pin of a root-bus device arrives on this chipset. The AML that would tell is not interpreted: these are the fixed wires of
-// the ICH9, whose devices 0 to 24 share lines 20 to 23.
+// Where a pin of a root-bus device arrives on this chipset. The AML that would tell is not interpreted: these are the fixed wires
+// of the ICH9, whose devices 0 to 24 share lines 20 to 23.
 u32 gsi_of(const Device& d);
 
 }  // namespace xylem::pci

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The frontend's end of a ring of requests and responses [xen/io/ring.h]. The page is shared with somebody who may lie: indices are
-// checked, a response is copied once and only the copy is looked at.
+// The frontend's end of a ring of requests and responses [xen/io/ring.h]. The page is shared with somebody who may lie: indices
+// are checked, a response is copied once and only the copy is looked at.
 #pragma once
 
 #include <atomic>

@@ -28,7 +28,8 @@ bool is_below(std::string_view path, std::string_view top) {
 bool is_path(std::string_view p) {
     if (p.empty() || (p.size() > 1 && p.back() == '/') || p.find("//") != std::string_view::npos) return false;
     return std::all_of(p.begin(), p.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '-' || c == '_' || c == '@' || c == ':';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '-' || c == '_' ||
+               c == '@' || c == ':';
     });
 }
 
@@ -148,7 +149,8 @@ std::string_view Server::remove(std::string_view path) {
 std::string_view Server::watch(DomId from, std::string_view path, std::string_view given, std::string_view token, bool add) {
     if (token.size() >= sizeof(Watch::token)) return "E2BIG";
     const auto same = [&](const Watch& w) {
-        return w.used && w.domain == from && std::string_view(w.path, w.path_length) == path && std::string_view(w.token, w.token_length) == token;
+        return w.used && w.domain == from && std::string_view(w.path, w.path_length) == path &&
+               std::string_view(w.token, w.token_length) == token;
     };
     const auto old = std::find_if(watches_.begin(), watches_.end(), same);
     if (!add) {
@@ -208,7 +210,8 @@ std::string_view Server::request(DomId from, const Message& m, Message& reply) {
         case XS_UNWATCH: {
             const std::string_view given = take_string(rest);
             if (!needs_path(given)) return "EINVAL";
-            if (const auto error = watch(from, path, given, take_string(rest), m.head.type == XS_WATCH); !error.empty()) return error;
+            if (const auto error = watch(from, path, given, take_string(rest), m.head.type == XS_WATCH); !error.empty())
+                return error;
             break;
         }
         case XS_TRANSACTION_START: {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A minimal store, enough for a dom0 of this kit to serve domUs: a tree of paths and values with watches, in fixed memory.
-// Permissions are by owner: a domain writes below /local/domain/ITSELF only. Transactions begin and end, but change nothing apart.
+// Permissions are by owner: a domain writes below /local/domain/ITSELF only. Transactions begin and end, but change nothing
+// apart.
 #pragma once
 
 #include <array>

@@ -23,7 +23,8 @@ struct Message {
 // One direction. The indices belong to both sides; a distance larger than the ring is nonsense and reads as broken.
 class ByteRing {
    public:
-    ByteRing(char* bytes, XENSTORE_RING_IDX& consumer, XENSTORE_RING_IDX& producer) : bytes_(bytes), cons_(consumer), prod_(producer) {}
+    ByteRing(char* bytes, XENSTORE_RING_IDX& consumer, XENSTORE_RING_IDX& producer)
+        : bytes_(bytes), cons_(consumer), prod_(producer) {}
 
     bool is_broken() const { return load(prod_) - load(cons_) > XENSTORE_RING_SIZE; }
     u32 filled() const {
@@ -69,7 +70,8 @@ class Reader {
 
     State pull(ByteRing& ring) {
         if (ring.is_broken()) return State::broken;
-        if (have_ < sizeof message_.head) have_ += ring.read(reinterpret_cast<char*>(&message_.head) + have_, static_cast<u32>(sizeof message_.head) - have_);
+        if (have_ < sizeof message_.head)
+            have_ += ring.read(reinterpret_cast<char*>(&message_.head) + have_, static_cast<u32>(sizeof message_.head) - have_);
         if (have_ < sizeof message_.head) return State::more;
         if (message_.head.len > payload_max) return State::broken;
         const u32 whole = static_cast<u32>(sizeof message_.head) + message_.head.len;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a test guest says. Each line "= name: value" is compared between hypervisors; the last line is the verdict, one word of four:
-// SUCCESS, FAILURE (the hypervisor did something else), ERROR (the test itself could not go on), SKIP (not on this machine).
+// What a test guest says. Each line "= name: value" is compared between hypervisors; the last line is the verdict, one word of
+// four: SUCCESS, FAILURE (the hypervisor did something else), ERROR (the test itself could not go on), SKIP (not on this
+// machine).
 #pragma once
 
 #include <string_view>

@@ -63,8 +63,8 @@ Errno errno_of(std::string_view name) {
     struct {
         std::string_view name;
         Errno value;
-    } constexpr names[] = {{"EINVAL", XEN_EINVAL}, {"EACCES", XEN_EACCES}, {"EEXIST", XEN_EEXIST}, {"ENOENT", XEN_ENOENT}, {"ENOSPC", XEN_ENOSPC},
-                           {"EAGAIN", XEN_EAGAIN}, {"EBUSY", XEN_EBUSY}};
+    } constexpr names[] = {{"EINVAL", XEN_EINVAL}, {"EACCES", XEN_EACCES}, {"EEXIST", XEN_EEXIST}, {"ENOENT", XEN_ENOENT},
+                           {"ENOSPC", XEN_ENOSPC}, {"EAGAIN", XEN_EAGAIN}, {"EBUSY", XEN_EBUSY}};
     for (const auto& n : names)
         if (n.name == name) return n.value;
     return XEN_EIO;
@@ -107,7 +107,8 @@ Result<> start_with(xenstore_domain_interface* page, u32 with_port, bool bound) 
 Result<> start() {
     const start_info_t& info = kit::boot_info();
     if (info.store_mfn == 0 || info.store_evtchn == 0) return fail(XEN_ENODEV);
-    return start_with(static_cast<xenstore_domain_interface*>(kit::address_of(kit::pfn_of(Mfn(info.store_mfn)))), info.store_evtchn, true);
+    return start_with(static_cast<xenstore_domain_interface*>(kit::address_of(kit::pfn_of(Mfn(info.store_mfn)))),
+                      info.store_evtchn, true);
 }
 
 Result<Text> read(std::string_view at) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An example to copy: an appliance on the network of its domU. It takes the address ip=A.B.C.D of its command line, answers ARP and
-// ping, and ends when its store entry data/stop appears (`xenstore-write /local/domain/ID/data/stop 1` in dom0).
+// An example to copy: an appliance on the network of its domU. It takes the address ip=A.B.C.D of its command line, answers ARP
+// and ping, and ends when its store entry data/stop appears (`xenstore-write /local/domain/ID/data/stop 1` in dom0).
 #include "guest/kit/console.hpp"
 #include "guest/kit/cpu.hpp"
 #include "guest/kit/start.hpp"

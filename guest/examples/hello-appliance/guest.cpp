@@ -7,8 +7,8 @@
 #include "guest/lib/time.hpp"
 
 void xylem::kit::guest_main() {
-    print("hello: {} of {} MiB, {} pages free, started with '{}'", is_dom0() ? "a dom0" : "a domU", boot_info().nr_pages >> 8, free_page_count(),
-          command_line());
+    print("hello: {} of {} MiB, {} pages free, started with '{}'", is_dom0() ? "a dom0" : "a domU", boot_info().nr_pages >> 8,
+          free_page_count(), command_line());
     events::start();  // upcalls go to handlers from here on
     time::start();    // the timer's event
     for (unsigned tick = 1; tick <= 5; ++tick) {

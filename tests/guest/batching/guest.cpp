@@ -59,8 +59,8 @@ void page_tables() {
     story::is("512 entries/batch of update_va_mapping is cheaper than single calls", by_va < single);
     story::is("512 entries/single calls are cheaper than emulated stores", single < emulated);
     story::is("512 entries/they changed", (*mine & pte::writable) == (writable ? pte::writable : 0));
-    story::remark("512 entries: single {} instructions, batched mmu_update {}, batched update_va_mapping {}, emulated stores {}", single, batched, by_va,
-                  emulated);
+    story::remark("512 entries: single {} instructions, batched mmu_update {}, batched update_va_mapping {}, emulated stores {}",
+                  single, batched, by_va, emulated);
 }
 
 void context_switch() {
@@ -73,7 +73,8 @@ void context_switch() {
         set_root(root);
         set_user_root(user_root);
     });
-    const batch::SwitchTo to{.stack_top = this_cpu().user_stack_top, .root = root, .user_root = user_root, .tls = {}, .fpu_is_his = false};
+    const batch::SwitchTo to{
+        .stack_top = this_cpu().user_stack_top, .root = root, .user_root = user_root, .tls = {}, .fpu_is_his = false};
     const u64 multicalls = lazy.stats().multicalls;
     const u64 batched = instructions([&] {
         if (!batch::switch_context(lazy, to)) story::error("switch");
@@ -95,7 +96,8 @@ void errors() {
     story::equal("errors/where", lazy.first_error().position, 1);
     story::equal("errors/how many", static_cast<i64>(lazy.stats().failures), 2);
     lazy.forget_error();
-    story::is("errors/outside lazy mode a call is issued at once", lazy.call("now", __HYPERVISOR_xen_version, u64{0}, u64{0}) && lazy.pending() == 0);
+    story::is("errors/outside lazy mode a call is issued at once",
+              lazy.call("now", __HYPERVISOR_xen_version, u64{0}, u64{0}) && lazy.pending() == 0);
 }
 
 }  // namespace

@@ -39,22 +39,29 @@ void identification() {
     const CpuidAnswer features = cpuid(1), structured = cpuid(7), extended = cpuid(0x80000001);
     story::is("hidden/vmx, monitor, pcid, x2apic's deadline", (features.c & (1u << 5 | 1u << 17 | 1u << 24)) == 0);
     story::is("hidden/pse, pge, pse36, vme", (features.d & (1u << 1 | 1u << 3 | 1u << 13 | 1u << 17)) == 0);
-    story::is("hidden/smep, smap, umip, pku, la57, invpcid", (structured.b & (1u << 7 | 1u << 20 | 1u << 10)) == 0 && (structured.c & (1u << 2 | 1u << 3 | 1u << 16)) == 0);
+    story::is("hidden/smep, smap, umip, pku, la57, invpcid",
+              (structured.b & (1u << 7 | 1u << 20 | 1u << 10)) == 0 && (structured.c & (1u << 2 | 1u << 3 | 1u << 16)) == 0);
     story::is("hidden/svm, large pages of 1 GiB", (extended.c & 4) == 0 && (extended.d & 1u << 26) == 0);
-    story::is("shown/hypervisor, osxsave on this path, nx, long mode, syscall", (features.c >> 31) == 1 && (extended.d & (1u << 20 | 1u << 29 | 1u << 11)) == (1u << 20 | 1u << 29 | 1u << 11));
+    story::is("shown/hypervisor, osxsave on this path, nx, long mode, syscall",
+              (features.c >> 31) == 1 && (extended.d & (1u << 20 | 1u << 29 | 1u << 11)) == (1u << 20 | 1u << 29 | 1u << 11));
 }
 
 void msrs() {
-    static constexpr u32 numbers[] = {0x10, 0x17, 0x1b, 0x3a, 0x48, 0x49, 0x8b, 0xc1, 0xce, 0xfe, 0x10a, 0x140, 0x174, 0x175, 0x176, 0x179, 0x17a, 0x17b, 0x186, 0x198, 0x199,
-                                      0x19c, 0x1a0, 0x1d9, 0x200, 0x250, 0x277, 0x2ff, 0x345, 0x400, 0x401, 0x600, 0x802, 0x832, 0xda0, 0x40000000, 0x40000001, 0xc0000080, 0xc0000081,
-                                      0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103, 0xc0010000, 0xc0010004, 0xc0010007, 0xc0010010, 0xc0010015, 0xc001001f, 0xc0010030, 0xc0010058,
-                                      0xc0010114, 0xc0010117, 0xc0011020, 0xc0011028, 0xc0011029, 0xc001103d, 0x12345678};
+    static constexpr u32 numbers[] = {
+        0x10,       0x17,       0x1b,       0x3a,       0x48,       0x49,       0x8b,       0xc1,       0xce,
+        0xfe,       0x10a,      0x140,      0x174,      0x175,      0x176,      0x179,      0x17a,      0x17b,
+        0x186,      0x198,      0x199,      0x19c,      0x1a0,      0x1d9,      0x200,      0x250,      0x277,
+        0x2ff,      0x345,      0x400,      0x401,      0x600,      0x802,      0x832,      0xda0,      0x40000000,
+        0x40000001, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102,
+        0xc0000103, 0xc0010000, 0xc0010004, 0xc0010007, 0xc0010010, 0xc0010015, 0xc001001f, 0xc0010030, 0xc0010058,
+        0xc0010114, 0xc0010117, 0xc0011020, 0xc0011028, 0xc0011029, 0xc001103d, 0x12345678};
     for (const u32 number : numbers) {
         u64 value = 0;
         const auto t = attempt([&] { value = read_msr(number); });
         text::FixedText<40> name;
         text::format(name, "rdmsr/{:x}", number);
-        const bool varies = number == 0x10 || number == 0xc0000101 || number == 0x8b;  // a clock, our own address, the machine's microcode
+        const bool varies =
+            number == 0x10 || number == 0xc0000101 || number == 0x8b;  // a clock, our own address, the machine's microcode
         if (t) {
             story::show_trap(name.view(), t);
         } else if (varies) {
@@ -99,9 +106,11 @@ void control_registers() {
     const u64 cr4 = read_cr<4>();
     story::show_hex("cr4/read", cr4);
     story::show_trap("cr4/write of the same", attempt([=] { write_cr<4>(cr4); }));
-    story::show_trap("cr4/with tsd, de, osxsave", attempt([=] { write_cr<4>(cr4 | x86::cr4::tsd | x86::cr4::de | x86::cr4::osxsave); }));
+    story::show_trap("cr4/with tsd, de, osxsave",
+                     attempt([=] { write_cr<4>(cr4 | x86::cr4::tsd | x86::cr4::de | x86::cr4::osxsave); }));
     story::show_hex("cr4/reads back", read_cr<4>());
-    story::show_trap("cr4/with smep, smap, pse", attempt([=] { write_cr<4>(cr4 | x86::cr4::smep | x86::cr4::smap | x86::cr4::pse); }));
+    story::show_trap("cr4/with smep, smap, pse",
+                     attempt([=] { write_cr<4>(cr4 | x86::cr4::smep | x86::cr4::smap | x86::cr4::pse); }));
     story::show_hex("cr4/afterwards", read_cr<4>());
     story::show_trap("cr4/all bits", attempt([] { write_cr<4>(~u64{0}); }));
     story::show_hex("cr4/after all bits", read_cr<4>());
@@ -135,8 +144,14 @@ void others() {
     story::show_trap("lldt", attempt([] { asm volatile("lldt %%ax" ::"a"(0)); }));
     story::show_trap("sldt", attempt([] { asm volatile("sldt %%eax" ::: "eax"); }));
     story::show_trap("str", attempt([] { asm volatile("str %%eax" ::: "eax"); }));
-    story::show_trap("sgdt", attempt([] { u8 d[10]; asm volatile("sgdt %0" : "=m"(d)); }));
-    story::show_trap("sidt", attempt([] { u8 d[10]; asm volatile("sidt %0" : "=m"(d)); }));
+    story::show_trap("sgdt", attempt([] {
+                         u8 d[10];
+                         asm volatile("sgdt %0" : "=m"(d));
+                     }));
+    story::show_trap("sidt", attempt([] {
+                         u8 d[10];
+                         asm volatile("sidt %0" : "=m"(d));
+                     }));
     story::show_trap("verr", attempt([] { asm volatile("verr %%ax" ::"a"(flat_ss) : "cc"); }));
     story::show_trap("lar", attempt([] { asm volatile("lar %%eax, %%eax" : : "a"(u32{flat_ss}) : "cc"); }));
 }
@@ -146,7 +161,8 @@ void ports() {
     story::traps("ports/cli before set_iopl", attempt([] { asm volatile("cli"); }), 13, 0);
     physdev_set_iopl_t iopl{.iopl = 1};
     story::succeeds("ports/set_iopl", call_physdev(PHYSDEVOP_set_iopl, &iopl));
-    static constexpr u16 list[] = {0x20, 0x21, 0x40, 0x43, 0x61, 0x64, 0x70, 0x71, 0x80, 0xa1, 0x3f8, 0x3fd, 0x2f8, 0x608, 0xcf8, 0xcfb, 0xcfc};
+    static constexpr u16 list[] = {0x20, 0x21,  0x40,  0x43,  0x61,  0x64,  0x70,  0x71, 0x80,
+                                   0xa1, 0x3f8, 0x3fd, 0x2f8, 0x608, 0xcf8, 0xcfb, 0xcfc};
     for (const u16 port : list) {
         text::FixedText<40> name;
         text::format(name, "ports/in {:x}", port);

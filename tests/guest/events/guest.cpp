@@ -195,7 +195,8 @@ void loop_back() {
 }
 
 void priorities() {
-    const auto a = events::bind_ipi(0, note), b = events::bind_ipi(0, note), c = events::bind_ipi(0, note), d = events::bind_ipi(0, note);
+    const auto a = events::bind_ipi(0, note), b = events::bind_ipi(0, note), c = events::bind_ipi(0, note),
+               d = events::bind_ipi(0, note);
     story::show("priority/of a", events::set_priority(*a, 9));
     story::show("priority/of b", events::set_priority(*b, 2));
     story::show("priority/of c", events::set_priority(*c, 15));

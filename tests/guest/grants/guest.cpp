@@ -92,7 +92,8 @@ void mapping() {
     story::is("map/lender cannot end it", !grants::end(*ref));
     story::show_hex("map/pte", *find_entry(kernel_root(), window, 1) & ~pte::address & ~(pte::global | u64{1} << 52));
     gnttab_map_grant_ref_t second;
-    story::equal("map/a second time", map_status(0, *ref, window + page_size, GNTMAP_host_map | GNTMAP_readonly, &second), GNTST_okay);
+    story::equal("map/a second time", map_status(0, *ref, window + page_size, GNTMAP_host_map | GNTMAP_readonly, &second),
+                 GNTST_okay);
     story::traps("map/read-only mapping", attempt([] { *reinterpret_cast<volatile u64*>(window + page_size) = 1; }), 14, 3);
     story::show("unmap/wrong handle", unmap_status(window, 12345));
     story::show("unmap/handle of the other", unmap_status(window, second.handle));
@@ -128,7 +129,8 @@ void mistakes() {
     if (m.status == 0) unmap_status(window + 8, m.handle);
     story::show("bad/address in the hypervisor", map_status(0, *ref, 0xffff830000000000, GNTMAP_host_map | GNTMAP_readonly));
     story::show("bad/address not canonical", map_status(0, *ref, 0x1234567812345000, GNTMAP_host_map | GNTMAP_readonly));
-    story::show("bad/pte of no table", map_status(0, *ref, machine_address(page).raw, GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte));
+    story::show("bad/pte of no table",
+                map_status(0, *ref, machine_address(page).raw, GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte));
     grants::end(*ref);
     const auto other = grants::lend(DomId(7), frame_at(page), grants::Access::read_write);
     story::show("bad/lent to another", map_status(0, *other, window, GNTMAP_host_map));
@@ -153,7 +155,9 @@ void by_pte() {
     if (!set_entry(entry, 0)) story::error("no entry");
     const u64 at = machine_address(entry).raw;
     gnttab_map_grant_ref_t m;
-    story::show("pte/map", map_status(0, *ref, at, GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_application_map | 1u << _GNTMAP_guest_avail0, &m));
+    story::show(
+        "pte/map",
+        map_status(0, *ref, at, GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_application_map | 1u << _GNTMAP_guest_avail0, &m));
     story::show_hex("pte/what is there", *entry & 0xe07);
     story::runs("pte/works", attempt([] { *reinterpret_cast<volatile u64*>(window) = 1; }));
     story::show("pte/unmap by address", unmap_status(window, m.handle));
@@ -186,7 +190,8 @@ void copying() {
     c.dest.offset = 50;
     c.flags = GNTCOPY_source_gref | GNTCOPY_dest_gref;
     story::equal("copy/between grants", copy(c), GNTST_okay);
-    story::is("copy/arrived", static_cast<u8*>(to)[50] == 0x5a && static_cast<u8*>(to)[149] == 0x5a && static_cast<u8*>(to)[49] == 0 && static_cast<u8*>(to)[150] == 0);
+    story::is("copy/arrived", static_cast<u8*>(to)[50] == 0x5a && static_cast<u8*>(to)[149] == 0x5a &&
+                                  static_cast<u8*>(to)[49] == 0 && static_cast<u8*>(to)[150] == 0);
     c.source.offset = 4000;
     story::show("copy/beyond the source's end", copy(c));
     c.source.offset = 0;

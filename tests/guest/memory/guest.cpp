@@ -22,7 +22,8 @@ xen_memory_reservation_t reservation(xen_pfn_t* list, u64 count, unsigned order 
 
 void questions() {
     for (unsigned op = 0; op <= 30; ++op) {
-        if (op == XENMEM_maximum_ram_page || op == XENMEM_get_sharing_freed_pages || op == XENMEM_get_sharing_shared_pages) continue;
+        if (op == XENMEM_maximum_ram_page || op == XENMEM_get_sharing_freed_pages || op == XENMEM_get_sharing_shared_pages)
+            continue;
         text::FixedText<40> name;
         text::format(name, "question/{} from nowhere", op);
         story::show(name.view(), memory_op(op, reinterpret_cast<void*>(0x1000)));
@@ -106,7 +107,8 @@ void giving_back() {
     free_pages(page);
 }
 
-xen_memory_exchange_t exchange(xen_pfn_t* in, u64 count_in, unsigned order_in, xen_pfn_t* out, u64 count_out, unsigned order_out, unsigned bits = 0) {
+xen_memory_exchange_t exchange(xen_pfn_t* in, u64 count_in, unsigned order_in, xen_pfn_t* out, u64 count_out, unsigned order_out,
+                               unsigned bits = 0) {
     xen_memory_exchange_t e{};
     e.in = reservation(in, count_in, order_in);
     e.out = reservation(out, count_out, order_out);

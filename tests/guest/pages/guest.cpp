@@ -11,9 +11,9 @@ using namespace xylem::kit;
 
 namespace {
 
-u64* entry;       // an L1 entry of the window that is free to play with
-u64 va;           // what it maps
-void* page;       // a page of ours
+u64* entry;  // an L1 entry of the window that is free to play with
+u64 va;      // what it maps
+void* page;  // a page of ours
 Mfn frame;
 
 long set(u64* at, u64 value, u32 owner = DOMID_SELF) {
@@ -33,9 +33,23 @@ void bits_of_level_1() {
     static constexpr struct {
         const char* name;
         u64 bit;
-    } bits[] = {{"writable", 2}, {"user", 4}, {"pwt", 8}, {"pcd", 0x10}, {"accessed", 0x20}, {"dirty", 0x40}, {"pat", 0x80},
-                {"global", 0x100}, {"avail 9", 0x200}, {"avail 10", 0x400}, {"avail 11", 0x800}, {"bit 52", u64{1} << 52},
-                {"bit 53", u64{1} << 53}, {"bit 58", u64{1} << 58}, {"bit 59", u64{1} << 59}, {"bit 62", u64{1} << 62}, {"no execute", u64{1} << 63}};
+    } bits[] = {{"writable", 2},
+                {"user", 4},
+                {"pwt", 8},
+                {"pcd", 0x10},
+                {"accessed", 0x20},
+                {"dirty", 0x40},
+                {"pat", 0x80},
+                {"global", 0x100},
+                {"avail 9", 0x200},
+                {"avail 10", 0x400},
+                {"avail 11", 0x800},
+                {"bit 52", u64{1} << 52},
+                {"bit 53", u64{1} << 53},
+                {"bit 58", u64{1} << 58},
+                {"bit 59", u64{1} << 59},
+                {"bit 62", u64{1} << 62},
+                {"no execute", u64{1} << 63}};
     for (const auto& b : bits) {
         text::FixedText<40> name;
         text::format(name, "level 1/{}", b.name);
@@ -75,8 +89,16 @@ void upper_levels() {
     struct {
         const char* name;
         u64 bit;
-    } const bits[] = {{"pwt", 8}, {"pcd", 0x10}, {"pse", 0x80}, {"global", 0x100}, {"avail 9", 0x200}, {"avail 11", 0x800}, {"bit 12", 0x1000},
-                      {"bit 52", u64{1} << 52}, {"bit 59", u64{1} << 59}, {"no execute", u64{1} << 63}};
+    } const bits[] = {{"pwt", 8},
+                      {"pcd", 0x10},
+                      {"pse", 0x80},
+                      {"global", 0x100},
+                      {"avail 9", 0x200},
+                      {"avail 11", 0x800},
+                      {"bit 12", 0x1000},
+                      {"bit 52", u64{1} << 52},
+                      {"bit 59", u64{1} << 59},
+                      {"no execute", u64{1} << 63}};
     for (const auto& level : levels) {
         for (const auto& b : bits) {
             text::FixedText<40> name;
@@ -99,9 +121,10 @@ void upper_levels() {
     story::show("wrong level/l3 in level 3", set(&l3[1], pte::make(frame_at(l3), pte::table)));
     story::show("wrong level/l2 in level 2", set(&l2[1], pte::make(frame_at(l2), pte::table)));
     story::show("wrong level/l3 in level 2", set(&l2[1], pte::make(frame_at(l3), pte::table)));
-    story::show("wrong level/l4 in level 4", set(find_entry(kernel_root(), area + (u64{1} << 39), 4), pte::make(frame_at(kernel_root()), pte::table)));
-    story::show("wrong level/l4 read-only in level 4",
-                set(find_entry(kernel_root(), area + (u64{1} << 39), 4), pte::make(frame_at(kernel_root()), pte::present | pte::user)));
+    story::show("wrong level/l4 in level 4",
+                set(find_entry(kernel_root(), area + (u64{1} << 39), 4), pte::make(frame_at(kernel_root()), pte::table)));
+    story::show("wrong level/l4 read-only in level 4", set(find_entry(kernel_root(), area + (u64{1} << 39), 4),
+                                                           pte::make(frame_at(kernel_root()), pte::present | pte::user)));
     set(find_entry(kernel_root(), area + (u64{1} << 39), 4), 0);
     story::show("wrong level/writable page in level 2", set(&l2[1], pte::make(frame, pte::table)));
     story::show("level 1/table writable", set(entry, pte::make(frame_at(l1), pte::data)));
@@ -166,13 +189,15 @@ void requests() {
     story::show("mmu_update/done after it", done);
     list[0].ptr = at;
     story::show("mmu_update/list not mapped", call_mmu_update(reinterpret_cast<mmu_update_t*>(0x1000), 1, &done));
-    story::show("mmu_update/list in the hypervisor", call_mmu_update(reinterpret_cast<mmu_update_t*>(0xffff830000000000), 1, &done));
+    story::show("mmu_update/list in the hypervisor",
+                call_mmu_update(reinterpret_cast<mmu_update_t*>(0xffff830000000000), 1, &done));
     story::show("mmu_update/done pointer bad", call_mmu_update(list, 1, reinterpret_cast<unsigned*>(0x1000)));
     story::succeeds("mmu_update/no done pointer", call_mmu_update(list, 1, nullptr));
     for (unsigned command = 1; command < 4; ++command) {
         text::FixedText<40> name;
         text::format(name, "mmu_update/command {}", command);
-        list[0] = {.ptr = (command == 1 ? frame.raw << page_shift : at) | command, .val = command == 1 ? pfn_at(page).raw : pte::make(frame, pte::data)};
+        list[0] = {.ptr = (command == 1 ? frame.raw << page_shift : at) | command,
+                   .val = command == 1 ? pfn_at(page).raw : pte::make(frame, pte::data)};
         story::show(name.view(), call_mmu_update(list, 1));
     }
     list[0] = {.ptr = u64{0xfffffffff} << 12, .val = 0};
@@ -203,7 +228,8 @@ void va_mapping() {
     story::succeeds("va/flush all", update_va_mapping(va, pte::make(frame, pte::data), UVMF_TLB_FLUSH | UVMF_ALL));
     story::runs("va/writes again", attempt([] { *reinterpret_cast<volatile u64*>(va) = 6; }));
     static u64 everybody = ~u64{0};
-    story::succeeds("va/flush by bitmap", update_va_mapping(va, pte::make(frame, pte::read_only), UVMF_TLB_FLUSH | word(&everybody)));
+    story::succeeds("va/flush by bitmap",
+                    update_va_mapping(va, pte::make(frame, pte::read_only), UVMF_TLB_FLUSH | word(&everybody)));
     story::show("va/flush by bad bitmap", update_va_mapping(va, pte::make(frame, pte::read_only), UVMF_TLB_FLUSH | 0x1000));
     story::show("va/flush kind 3", update_va_mapping(va, pte::make(frame, pte::read_only), 3));
     story::show("va/no table", update_va_mapping(0x7f0000000000, pte::make(frame, pte::data)));
@@ -228,19 +254,21 @@ void plain_stores() {
                     asm volatile("xchg %0, %1" : "+r"(value), "+m"(*entry)::"memory");
                     story::is("store/xchg returns the old one", ((value ^ readable) & (pte::address | 7)) == 0);
                 }));
-    story::runs("store/cmpxchg", attempt([=] {
-                    u64 old = *entry;
-                    u8 equal;
-                    asm volatile("lock cmpxchg %3, %1; sete %2" : "+a"(old), "+m"(*entry), "=q"(equal) : "r"(readable) : "memory", "cc");
-                    story::equal("store/cmpxchg wins", equal, 1);
-                }));
-    story::runs("store/cmpxchg that loses", attempt([=] {
-                    u64 old = 0x1;
-                    u8 equal;
-                    asm volatile("lock cmpxchg %3, %1; sete %2" : "+a"(old), "+m"(*entry), "=q"(equal) : "r"(writable) : "memory", "cc");
-                    story::equal("store/cmpxchg loses", equal, 0);
-                    story::is("store/and tells the value", old == *entry);
-                }));
+    story::runs(
+        "store/cmpxchg", attempt([=] {
+            u64 old = *entry;
+            u8 equal;
+            asm volatile("lock cmpxchg %3, %1; sete %2" : "+a"(old), "+m"(*entry), "=q"(equal) : "r"(readable) : "memory", "cc");
+            story::equal("store/cmpxchg wins", equal, 1);
+        }));
+    story::runs(
+        "store/cmpxchg that loses", attempt([=] {
+            u64 old = 0x1;
+            u8 equal;
+            asm volatile("lock cmpxchg %3, %1; sete %2" : "+a"(old), "+m"(*entry), "=q"(equal) : "r"(writable) : "memory", "cc");
+            story::equal("store/cmpxchg loses", equal, 0);
+            story::is("store/and tells the value", old == *entry);
+        }));
     story::runs("store/lock or", attempt([] { asm volatile("lock orq $0x200, %0" : "+m"(*entry)::"memory", "cc"); }));
     story::equal_hex("store/or's bit", *entry & 0x200, 0x200);
     story::runs("store/lock and", attempt([] { asm volatile("lock andq $~0x200, %0" : "+m"(*entry)::"memory", "cc"); }));
@@ -256,7 +284,8 @@ void plain_stores() {
     story::show_trap("store/not aligned", attempt([] { *reinterpret_cast<volatile u64*>(word(entry) + 4) = 0; }));
     store_entry(entry, 0);
     story::show_trap("store/bad frame", attempt([] { store_entry(entry, pte::make(Mfn(0xfffffffff), pte::data)); }));
-    story::show_trap("store/a table writable", attempt([] { store_entry(entry, pte::make(frame_at(kernel_root()), pte::data)); }));
+    story::show_trap("store/a table writable",
+                     attempt([] { store_entry(entry, pte::make(frame_at(kernel_root()), pte::data)); }));
     story::equal_hex("store/nothing arrived", *entry, 0);
     u64* const l2 = find_entry(kernel_root(), va, 2);
     story::traps("store/level 2 is not emulated", attempt([=] { store_entry(l2, *l2); }), 14, 3);
@@ -282,7 +311,8 @@ void plain_stores() {
 
 void keeping_read_only() {
     u64* const own = find_entry(kernel_root(), word(kernel_root()), 1);
-    story::succeeds("set-up/a table's page asked for writable", set_entry_keeping_read_only(own, (*own | pte::writable | pte::available2)));
+    story::succeeds("set-up/a table's page asked for writable",
+                    set_entry_keeping_read_only(own, (*own | pte::writable | pte::available2)));
     story::equal_hex("set-up/stays read-only, the other bit changes", *own & (pte::writable | pte::available2), pte::available2);
 }
 

