@@ -36,7 +36,7 @@ void on_refill(void* context) XYLEM_NO_ANALYSIS {
         RunQueue& q = lock_queue_of(*v);
         const bool was_parked = std::exchange(v->sched.parked, false);
         q.lock.unlock();
-        if (was_parked) make_ready(*v, false);
+        if (was_parked) make_ready(*v, Arrival::refilled);
     }
 }
 
