@@ -151,17 +151,17 @@ TEST_F(PvCpu, iret_with_interrupts_off_masks_events_but_not_the_machines) {
 
 TEST_F(PvCpu, bad_stacks_crash_the_guest) {
     for (u64 sp : {u64{0}, u64{0x8000}, layout::hypervisor_start + 64, layout::hypervisor_end, PvGuest::va(3) + 512}) {
-        g.domain->shut_down = false;
+        g.domain->shutting_down = false;
         v.guest.rsp = sp;
         inject(v, 6);
-        EXPECT_TRUE(g.domain->shut_down) << sp;
+        EXPECT_TRUE(g.domain->shutting_down) << sp;
     }
 }
 
 TEST_F(PvCpu, an_exception_without_a_handler_crashes_the_guest) {
     v.traps[6] = {};
     inject(v, 6);
-    EXPECT_TRUE(g.domain->shut_down);
+    EXPECT_TRUE(g.domain->shutting_down);
 }
 
 TEST_F(PvCpu, xsa_213_iret_inside_a_multicall_ends_it) {

@@ -71,7 +71,7 @@ TEST_F(Control, other_versions_and_other_domains_are_refused) {
     EXPECT_EQ(w.call(__HYPERVISOR_sysctl, bad_guest_address), error(XEN_EFAULT));
     s = sysctl(99);
     EXPECT_EQ(call(s), error(XEN_ENOSYS));
-    d = domctl(XEN_DOMCTL_createdomain, 0);
+    d = domctl(999, 0);
     EXPECT_EQ(call(d), error(XEN_ENOSYS));
     w.run(other);
     EXPECT_EQ(w.call(__HYPERVISOR_sysctl, w.put(other, sysctl(XEN_SYSCTL_sched_id))), error(XEN_EPERM));
