@@ -10,7 +10,7 @@ from guest_commands import DIFFERENCES, HOSTILE_DIFFERENCES, TOOLS, XL, commands
 from library import guest_script, judge_checks
 
 SETUP = r"""
-limit=100
+limit=300
 brctl addbr xenbr0; ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up
 truncate -s 8M /var/tmp/a.img
 printf '#!/bin/bash\nshift; exec "$@"\n' >/tmp/fakessh; chmod +x /tmp/fakessh
@@ -30,7 +30,7 @@ RUN = r"""
 set -o pipefail
 compare() {
     echo "SAME-BEGIN $1"
-    timeout -k 5 100 bash -c "guests=$guests; limit=100; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
+    timeout -k 5 200 bash -c "guests=$guests; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
     head -c 8000 /tmp/same.out | head -150 | tr -d '\r' | sed 's/^/SAME| /'
     echo; echo "SAME-END $status"
 }
