@@ -2,9 +2,9 @@
 // Policies from the hardware to a domain [ABI.md 2.7], and CPUID as a vCPU sees it.
 #include "arch/x86/pv/cpu_policy.hpp"
 
-#include <bit>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 #include <set>
 
