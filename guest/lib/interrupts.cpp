@@ -122,10 +122,11 @@ Result<u32> connect_msix(const pci::Device& d, u32 entry, Handler handler, void*
     request.devfn = d.devfn;
     request.entry_nr = static_cast<int>(entry);
     request.table_base = pci::bar(d, pci::read(d, static_cast<u8>(at + 4)) & 7);
-    constexpr u32 on = u32{1} << 31, all_masked = u32{1} << 30;
-    pci::write(d, at, pci::read(d, at) | on | all_masked);
+    constexpr u16 on = 0x8000, all_masked = 0x4000;
+    const auto control = static_cast<u8>(at + 2);
+    pci::write16(d, control, static_cast<u16>(pci::read16(d, control) | on | all_masked));
     const u32 irq = TRY(connect_message(request, handler, argument));
-    pci::write(d, at, (pci::read(d, at) | on) & ~all_masked);
+    pci::write16(d, control, static_cast<u16>((pci::read16(d, control) | on) & ~all_masked));
     return irq;
 }
 
@@ -139,7 +140,8 @@ Result<u32> connect_msi(const pci::Device& d, Handler handler, void* argument) {
     request.bus = d.bus;
     request.devfn = d.devfn;
     const u32 irq = TRY(connect_message(request, handler, argument));
-    pci::write(d, at, pci::read(d, at) | u32{1} << 16);
+    const auto control = static_cast<u8>(at + 2);
+    pci::write16(d, control, static_cast<u16>(pci::read16(d, control) | 1));
     return irq;
 }
 

@@ -42,6 +42,14 @@ void write(const Device& d, u8 reg, u32 value) {
     kit::out32(address_port, address_of(d, reg));
     kit::out32(data_port, value);
 }
+u16 read16(const Device& d, u8 reg) {
+    return static_cast<u16>(read(d, reg) >> (8 * (reg & 2)));
+}
+void write16(const Device& d, u8 reg, u16 value) {
+    const kit::EventsMasked guard;
+    kit::out32(address_port, address_of(d, reg));
+    kit::out16(static_cast<u16>(data_port + (reg & 2)), value);
+}
 
 std::optional<Device> probe(u8 bus, u8 devfn) {
     Device d{.bus = bus, .devfn = devfn};

@@ -21,6 +21,9 @@ Result<> start();
 
 u32 read(const Device& d, u8 reg);
 void write(const Device& d, u8 reg, u32 value);
+// A capability's control word: the hypervisor refuses wider writes that touch the MSI capabilities.
+u16 read16(const Device& d, u8 reg);
+void write16(const Device& d, u8 reg, u16 value);
 
 // On bus 0.
 std::optional<Device> probe(u8 bus, u8 devfn);

@@ -16,7 +16,7 @@ FOLDER = ROOT / "tests/guest"
 EXAMPLES = ROOT / "guest/examples"
 LOGS = ROOT / "build/guest-logs"
 SIDES = ("xen", "xylem")
-DOMUS = ["frontends", "hello", "traps", "user", "segments", "events/two-level", "events/fifo", "smp/one-cpu", "echo-appliance", "hello-appliance"]
+DOMUS = ["frontends", "hello", "traps/exceptions", "user", "segments", "events/two-level", "events/fifo", "smp/one-cpu", "echo-appliance", "hello-appliance"]
 SETTINGS = {"cases", "cpus", "vcpus", "memory", "dom0_memory", "devices", "icount", "arguments", "ending", "limit", "cpu"}
 
 

@@ -242,19 +242,30 @@ void nmi_to_self() {
     story::equal("nmi/taken", count, 1);
     story::succeeds("nmi/send again", vcpu_op(VCPUOP_send_nmi, 0));
     story::equal("nmi/taken again: iret ended the first", count, 2);
+    story::answers("nmi/to no vCPU", vcpu_op(VCPUOP_send_nmi, 31), XEN_ENOENT);
+    set_trap_handler(nmi, nullptr);
+}
+
+// One that comes while the handler runs waits for its end; a hypervisor that forgets to let the guest run meanwhile hangs here.
+void nested_nmi() {
+    static unsigned count;
     set_trap_handler(nmi, [](Frame&) {
-        if (count++ == 2) vcpu_op(VCPUOP_send_nmi, 0);
+        if (count++ == 0) story::succeeds("nmi/one inside the handler", vcpu_op(VCPUOP_send_nmi, 0));
         return true;
     });
-    story::succeeds("nmi/one inside the handler", vcpu_op(VCPUOP_send_nmi, 0));
-    story::equal("nmi/waited for the handler's end", count, 4);
-    story::answers("nmi/to no vCPU", vcpu_op(VCPUOP_send_nmi, 31), XEN_ENOENT);
+    story::succeeds("nmi/send", vcpu_op(VCPUOP_send_nmi, 0));
+    story::equal("nmi/the second waited for the handler's end", count, 2);
     set_trap_handler(nmi, nullptr);
 }
 
 }  // namespace
 
 void kit::guest_main() {
+    if (option("nmi") == "nested") {
+        nested_nmi();
+        story::end();
+        return;
+    }
     from_kernel();
     software_interrupts();
     frame_of_the_kernel();
