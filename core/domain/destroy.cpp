@@ -29,6 +29,16 @@ void unpin(PageInfo& page) {
     put_reference(page);
 }
 
+// Another CPU has dropped the last reference, and takes the frame off our account in a few instructions.
+void wait_until_off_account(const Domain& d, const PageInfo& page) {
+    constexpr u64 looked_at = PageState::counted_bit | PageState::free_bit;
+    for (;;) {
+        const PageState s = page.load();
+        if (s.references() != 0 || (s.raw & looked_at) != PageState::counted_bit || page.owner() != d.id) return;
+        cpu::relax();
+    }
+}
+
 // There is no list of a domain's frames: the frame table is walked instead, 16 bytes for each frame of the machine.
 void release_memory(Domain& d) {
     constexpr u64 stride = 1024;
@@ -37,9 +47,13 @@ void release_memory(Domain& d) {
         for (u64 i = start; i < std::min(start + stride, count); ++i) {
             PageInfo& page = *find_page(Mfn(i));
             const PageState s = page.load();
-            if (s.has(PageState::free_bit) || s.is_device() || page.owner() != d.id || !get_reference(page, d.id)) continue;
+            if (s.has(PageState::free_bit) || s.is_device() || page.owner() != d.id) continue;
+            if (!get_reference(page, d.id)) {
+                wait_until_off_account(d, page);
+                continue;
+            }
             unpin(page);
-            if (page.load().has(PageState::owned_bit)) orphan_domain_page(d, page);
+            if (page.load().has(PageState::counted_bit)) orphan_domain_page(d, page);
             put_reference(page);
         }
         port::preemption_point();
