@@ -67,8 +67,8 @@ Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned addre
 // XEN_EINVAL where the frame is not the domain's or was let go before.
 Result<> release_domain_page(Domain& domain, PageInfo& page);
 
-// The domain dies: the frame (let go or not) is its own no more, and nobody's. It is freed when the last reference goes; until then those who
-// have it mapped keep it, but nobody new can get at it, also not a later domain of the same number.
+// The domain dies: the frame (let go or not) is its own no more, and nobody's. It is freed when the last reference goes; until
+// then those who have it mapped keep it, but nobody new can get at it, also not a later domain of the same number.
 void orphan_domain_page(Domain& domain, PageInfo& page);
 
 // --- handing frames over (XENMEM_exchange, GNTTABOP_transfer) ------------------------------------------------------------------

@@ -43,7 +43,8 @@ class Game {
     static constexpr u64 va(u32 page) { return PvGuest::va(page); }
     u16 domain() {
         const u8 pick = in_.byte();
-        if (pick >= 240) return static_cast<u16>(pick == 240 ? DOMID_SELF : pick == 241 ? DOMID_XEN : pick == 242 ? DOMID_IO : 0xffff);
+        if (pick >= 240)
+            return static_cast<u16>(pick == 240 ? DOMID_SELF : pick == 241 ? DOMID_XEN : pick == 242 ? DOMID_IO : 0xffff);
         const DomainRef d = next_domain(DomId(static_cast<u16>(newest_ - std::min<u32>(pick % 4, newest_))));
         return pick < 200 && d ? d->id.raw : static_cast<u16>(pick % 4);
     }

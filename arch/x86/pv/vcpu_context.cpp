@@ -119,8 +119,7 @@ void set_entry_points(ArchVcpu& v, const vcpu_guest_context& c) {
 void set_control_registers(ArchVcpu& v, const vcpu_guest_context& c) {
     v.cr4 = c.ctrlreg[4] & features().guest_cr4_bits;
     v.virtual_ts = (c.ctrlreg[0] & x86::cr0::ts) != 0;
-    for (unsigned i = 0; i < 4; ++i)
-        v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
+    for (unsigned i = 0; i < 4; ++i) v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
     v.dr6 = sanitised_dr6(c.debugreg[6]);
     v.dr7 = sanitised_dr7(c.debugreg[7]);
 }
