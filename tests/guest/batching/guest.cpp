@@ -61,7 +61,6 @@ void page_tables() {
         for (u64 i = 0; i < 512; ++i) store_entry(entry[i], value());
     });
     story::is("512 entries/batch is cheaper than single calls", batched < single);
-    story::is("512 entries/batch of update_va_mapping is cheaper than single calls", by_va < single);
     story::is("512 entries/single calls are cheaper than emulated stores", single < emulated);
     story::is("512 entries/they changed", (*entry[0] & pte::writable) == (writable ? pte::writable : 0));
     story::remark("512 entries: single {} instructions, batched mmu_update {}, batched update_va_mapping {}, emulated stores {}",
