@@ -16,8 +16,8 @@ namespace xylem::pv {
 namespace {
 
 namespace amd {
-constexpr u32 evntsel0 = 0xc0010000, perfctr3 = 0xc0010007, syscfg = 0xc0010010, hwcr = 0xc0010015, nb_cfg = 0xc001001f, mmio_conf = 0xc0010058,
-              perf_ctl0 = 0xc0010200, perf_ctr5 = 0xc001020b, de_cfg = 0xc0011029;
+constexpr u32 evntsel0 = 0xc0010000, perfctr3 = 0xc0010007, syscfg = 0xc0010010, hwcr = 0xc0010015, nb_cfg = 0xc001001f,
+              mmio_conf = 0xc0010058, perf_ctl0 = 0xc0010200, perf_ctr5 = 0xc001020b, de_cfg = 0xc0011029;
 }
 
 // Bits of IA32_MISC_ENABLE: performance monitoring (7) and MONITOR (18) are not for PV guests; BTS (11) and PEBS (12) are absent,
@@ -82,8 +82,8 @@ Result<u64> read_msr(ArchVcpu& v, u32 msr) {
         case x86::msr::mcg_ctl:
         case 0x401:  // MC0_STATUS
         case x86::msr::platform_info:
-        case 0x140:  // MISC_FEATURES_ENABLES
-        case 0x345:  // PERF_CAPABILITIES
+        case 0x140:       // MISC_FEATURES_ENABLES
+        case 0x345:       // PERF_CAPABILITIES
         case 0x40000000:  // where the hypercall page would be asked for
             return 0;
         case 0x400: return ~u64{0};  // MC0_CTL
@@ -112,7 +112,8 @@ Result<> write_msr(ArchVcpu& v, u32 msr, u64 value) {
             cpu::wrmsr(msr, value);
             return {};
         case x86::msr::mcg_status: return {};
-        case x86::msr::microcode_rev: return features().amd ? fail(XEN_EPERM) : Result<>{};  // kernels clear it before they read it
+        case x86::msr::microcode_rev:
+            return features().amd ? fail(XEN_EPERM) : Result<>{};  // kernels clear it before they read it
         default: break;
     }
     // Chipset and errata registers that kernels write on AMD: the hypervisor keeps its own settings.

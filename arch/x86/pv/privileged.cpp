@@ -151,8 +151,7 @@ bool execute(ArchVcpu& v, const PrivilegedOp& op) {
         case PrivilegedKind::read_control: return read_control(v, op);
         case PrivilegedKind::write_control: return write_control(v, op);
         case PrivilegedKind::read_debug: return read_debug(v, op);
-        case PrivilegedKind::write_debug:
-            return set_debug_register(v, op.system_register, v.guest.gpr(op.reg)).has_value();
+        case PrivilegedKind::write_debug: return set_debug_register(v, op.system_register, v.guest.gpr(op.reg)).has_value();
         case PrivilegedKind::clts: set_task_switched(v, false); return true;
         case PrivilegedKind::xsetbv: return do_xsetbv(v);
         case PrivilegedKind::cli:

@@ -115,7 +115,8 @@ void get_vcpu_context(Vcpu& vcpu, vcpu_guest_context& c) {
 }
 
 Result<> set_vcpu_callbacks(Vcpu& v, const xen_domctl_ext_vcpucontext& c) {
-    if (!layout::is_canonical(c.syscall32_callback_eip) || !layout::is_canonical(c.sysenter_callback_eip)) return fail(XEN_EINVAL);
+    if (!layout::is_canonical(c.syscall32_callback_eip) || !layout::is_canonical(c.sysenter_callback_eip))
+        return fail(XEN_EINVAL);
     v.arch->syscall32 = {c.syscall32_callback_eip, c.syscall32_disables_events != 0};
     v.arch->sysenter = {c.sysenter_callback_eip, c.sysenter_disables_events != 0};
     return {};
