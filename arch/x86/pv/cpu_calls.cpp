@@ -83,17 +83,12 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
     if (command != CALLBACKOP_unregister) return -static_cast<long>(XEN_ENOSYS);
     const Result<callback_unregister> r = GuestPtr<callback_unregister>(arg).read();
     if (!r) return to_hypercall_result(r.error());
-    // These entries are needed for as long as the guest runs.
-    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe || r->type == CALLBACKTYPE_syscall)
-        return -static_cast<long>(XEN_EINVAL);
     if (r->type == CALLBACKTYPE_nmi) {
         v.traps[2] = {};
         return 0;
     }
-    Callback* c = callback_of(v, r->type);
-    if (c == nullptr) return -static_cast<long>(XEN_EINVAL);
-    *c = {};
-    return 0;
+    // The others are needed for as long as the guest runs.
+    return -static_cast<long>(callback_of(v, r->type) != nullptr ? XEN_EINVAL : XEN_ENOSYS);
 }
 
 namespace {

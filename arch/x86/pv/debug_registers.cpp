@@ -12,7 +12,7 @@ constexpr u64 any_breakpoint = 0xff;
 
 // The register that a number means, with the aliases resolved.
 Result<u64> resolve(const ArchVcpu& v, u64 number) {
-    if (number > 7) return fail(XEN_EINVAL);
+    if (number > 7) return fail(XEN_ENODEV);
     if (number != 4 && number != 5) return number;
     if ((v.cr4 & x86::cr4::de) != 0) return fail(XEN_ENODEV);
     return number + 2;

@@ -9,8 +9,8 @@
 namespace xylem::pv {
 
 // The current vCPU's, by hypercall or by instruction; 4 and 5 are 6 and 7 unless its CR4.DE says that they do not exist.
-// XEN_EPERM for a breakpoint on the hypervisor, on a port, or on the debug registers. XEN_EINVAL where there is no such
-// register, or the value has more than its 32 bits. XEN_ENODEV under CR4.DE.
+// XEN_EPERM for a breakpoint on the hypervisor, on a port, or on the debug registers. XEN_EINVAL where the
+// value has more than its 32 bits. XEN_ENODEV: no such register.
 Result<> set_debug_register(ArchVcpu& v, u64 number, u64 value);
 Result<u64> get_debug_register(const ArchVcpu& v, u64 number);
 // Into the CPU: what the guest that is about to run has in them.
