@@ -69,17 +69,6 @@ Result<> query_size(Vcpu& vcpu, u64 argument, u32 count) {
     });
 }
 
-// Fills the log, so not for everybody.
-Result<> dump_table_op(Vcpu& vcpu, u64 argument, u32 count) {
-    return single<gnttab_dump_table>(argument, count, [&](gnttab_dump_table& op) -> Status {
-        DomainRef domain;
-        if (Status bad = find_subject(vcpu, op.dom, domain)) return bad;
-        if (!vcpu.domain.is_control_domain) return GNTST_permission_denied;
-        domain->grants->dump();
-        return GNTST_okay;
-    });
-}
-
 // Tells the version in force, whether it changed or not.
 Result<> set_version(Vcpu& vcpu, u64 argument) {
     const GuestPtr<gnttab_set_version> at(argument);

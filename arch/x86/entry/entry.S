@@ -170,7 +170,7 @@ syscall_entry:
 #define AT(offset) (offset - FRAME_RSP)(%rsp)
     cmpb $0, AT(TOP_KERNEL_MODE)
     je   system_call
-    cmpl $HYPERCALL_IRET, %eax
+    cmpq $HYPERCALL_IRET, %rax
     je   fast_iret
 general_hypercall:
     pushq %r11
@@ -180,9 +180,8 @@ general_hypercall:
     movl $FRAME_BY_SYSCALL, 4(%rsp)
     PUSH_REGISTERS
     sti
-    cmpl $HYPERCALL_COUNT, %eax
+    cmpq $HYPERCALL_COUNT, %rax
     jae  1f
-    movl %eax, %eax
     movq %r10, %rcx
     leaq hypercall_entries(%rip), %r11
     call *(%r11,%rax,8)

@@ -104,11 +104,11 @@ TEST(VcpuOp, PeriodicTimerHasLimits) {
 TEST(VcpuOp, VcpuInfoStaysInsideItsPage) {
     as_guest([](World&, Vcpu& v) {
         vcpu_register_vcpu_info op{.mfn = 5, .offset = 4096 - 63, .rsvd = 0};
-        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), einval);
+        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), to_hypercall_result(XEN_ENXIO));
         op.offset = 4;
-        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), einval);
+        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), to_hypercall_result(XEN_ENXIO));
         op.offset = ~0u;
-        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), einval);
+        EXPECT_EQ(vcpu_op(v, VCPUOP_register_vcpu_info, 0, at(op)), to_hypercall_result(XEN_ENXIO));
     });
 }
 

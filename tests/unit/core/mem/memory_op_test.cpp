@@ -288,7 +288,7 @@ TEST_F(MemoryOpTest, numbers) {
     EXPECT_EQ(mem_op(guest, XENMEM_current_reservation, &d), error(XEN_EPERM));
     d.domid = 99;
     EXPECT_EQ(mem_op(dom0, XENMEM_current_reservation, &d), error(XEN_ESRCH));
-    EXPECT_EQ(mem_op(guest, XENMEM_maximum_ram_page, nullptr), static_cast<long>(layout::frame_count()) - 1);
+    EXPECT_EQ(mem_op(guest, XENMEM_maximum_ram_page, nullptr), static_cast<long>(layout::frame_count()));
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_freed_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_shared_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_vnumainfo, nullptr), error(XEN_EOPNOTSUPP));
