@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Guests that behave as badly as they can, and configurations that ask for too much: the others keep their share."""
+import pytest
 from library import guest_script, judge_checks
+
+pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
 
 BAD_CONFIGS = r"""
 free=$(free_pages)

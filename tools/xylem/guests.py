@@ -45,6 +45,9 @@ class GuestMachine:
     case: Case
     side: str
 
+    def batch(self, work):
+        return self.qemu(work) + ["-serial", "stdio", "-monitor", "none"]
+
     def qemu(self, work, log=None):
         case = self.case
         image = debian.prepare().xen if self.side == "xen" else XYLEM
