@@ -16,19 +16,6 @@
 namespace xylem {
 namespace {
 
-template <class Visit>
-void for_each_vcpu(Domain& d, Visit&& visit) {
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) visit(*d.vcpus[i]);
-}
-
-// A pin is the guest's own use of its frame as a page table. The last use takes the table apart, and with it what hangs on it.
-void unpin(PageInfo& page) {
-    if (!page.fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit)) return;
-    put_type_use(page);
-    put_reference(page);
-}
-
 // Another CPU has dropped the last reference, and takes the frame off our account in a few instructions.
 void wait_until_off_account(const Domain& d, const PageInfo& page) {
     constexpr u64 looked_at = PageState::counted_bit | PageState::free_bit;
@@ -52,7 +39,7 @@ void release_memory(Domain& d) {
                 wait_until_off_account(d, page);
                 continue;
             }
-            unpin(page);
+            (void)drop_pin(page);
             if (page.load().has(PageState::counted_bit)) orphan_domain_page(d, page);
             put_reference(page);
         }

@@ -87,42 +87,4 @@ Result<> get_version(Vcpu& vcpu, u64 argument) {
     return field(at, &gnttab_get_version::version).write(domain->grants->version());
 }
 
-// --- debug key 'g'
-// ---------------------------------------------------------------------------------------------------------------
-
-void Table::dump_entry(u32 ref) {
-    Active a;
-    u32 header = 0;
-    {
-        Guard guard(lock_);
-        if (ref >= entries()) return;
-        a = active(ref);
-        if (a.pins != 0) header = load_header(shared(ref).header).word;
-    }
-    if (a.pins == 0) return;
-    const auto count = [&](u64 kind) { return a.pins / kind & pin::field; };
-    log::info("  ref {}: frame {:#x} for d{}, host {} read {} write, device {} read {} write, shared {:08x}", ref, a.frame,
-              a.user, count(pin::host_read), count(pin::host_write), count(pin::device_read), count(pin::device_write), header);
-}
-
-void Table::dump() {
-    u32 count = 0;
-    u32 in_use = 0;
-    {
-        Guard guard(lock_);
-        count = entries();
-        in_use = in_use_;
-    }
-    log::info("d{} grants: version {}, {} of {} frames, {} entries in use, {} mappings of others' grants", owner_.id, version(),
-              frames(), limits_.max_frames, in_use, maptrack_.live());
-    for (u32 ref = 0; ref < count && in_use != 0; ++ref) {
-        dump_entry(ref);
-        if (ref % 512 == 511) port::preemption_point();
-    }
-}
-
-void dump_table(Domain& domain) {
-    if (domain.grants != nullptr) domain.grants->dump();
-}
-
 }  // namespace xylem::grant

@@ -20,7 +20,7 @@ Result<> dispatch(Vcpu& vcpu, u32 command, u64 argument, u32 count) {
         case GNTTABOP_swap_grant_ref: return swap_grant_refs(vcpu, argument, count);
         // Caches are coherent here; only ARM guests need it.
         case GNTTABOP_cache_flush: return fail(XEN_EOPNOTSUPP);
-        default: return fail(XEN_ENOSYS);  // dump_table too: debug keys do it
+        default: return fail(XEN_ENOSYS);  // dump_table too, as on real Xen
     }
 }
 

@@ -99,6 +99,13 @@ void put_type_use(PageInfo& page) {
     }
 }
 
+bool drop_pin(PageInfo& page) {
+    if (!page.fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit)) return false;
+    put_type_use(page);
+    put_reference(page);
+    return true;
+}
+
 bool get_writable(PageInfo& page, DomId owner) {
     // Not even for a moment the use of a stranger's frame: it would make the stranger's own pins fail.
     if (page.owner() != owner) return false;

@@ -170,8 +170,7 @@ void shutdown_domain(Domain& d, u32 reason) {
     }
     if (d.shutting_down.exchange(true)) return;
     d.shutdown_code = reason;
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) sched::pause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::pause);
     complete_shutdown(d);
 }
 
@@ -191,8 +190,7 @@ void resume_domain(Domain& d) {
     if (!d.shutting_down.exchange(false)) return;
     d.shut_down.store(false);
     d.shutdown_code = 0;
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) sched::unpause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::unpause);
 }
 
 void cancel_domain_timers(Domain& d) {
