@@ -111,15 +111,23 @@ Result<u32> connect_intx(const pci::Device& d, Handler handler, void* argument) 
     return connect_gsi(pci::gsi_of(d), true, true, handler, argument);
 }
 
-Result<u32> connect_msix(const pci::Device& d, u32 entry, Handler handler, void* argument) {
-    constexpr u8 msix = 0x11;
-    const u8 at = pci::find_capability(d, msix);
-    if (at == 0) return fail(XEN_ENODEV);
+namespace {
+// A pirq of the hypervisor's choice for a message of the device.
+physdev_map_pirq_t message_request(const pci::Device& d) {
     physdev_map_pirq_t request{};
     request.type = MAP_PIRQ_TYPE_MSI_SEG;
     request.index = request.pirq = -1;
     request.bus = d.bus;
     request.devfn = d.devfn;
+    return request;
+}
+}  // namespace
+
+Result<u32> connect_msix(const pci::Device& d, u32 entry, Handler handler, void* argument) {
+    constexpr u8 msix = 0x11;
+    const u8 at = pci::find_capability(d, msix);
+    if (at == 0) return fail(XEN_ENODEV);
+    physdev_map_pirq_t request = message_request(d);
     request.entry_nr = static_cast<int>(entry);
     request.table_base = pci::bar(d, pci::read(d, static_cast<u8>(at + 4)) & 7);
     constexpr u16 on = 0x8000, all_masked = 0x4000;
@@ -134,11 +142,7 @@ Result<u32> connect_msi(const pci::Device& d, Handler handler, void* argument) {
     constexpr u8 msi = 0x05;
     const u8 at = pci::find_capability(d, msi);
     if (at == 0) return fail(XEN_ENODEV);
-    physdev_map_pirq_t request{};
-    request.type = MAP_PIRQ_TYPE_MSI_SEG;
-    request.index = request.pirq = -1;
-    request.bus = d.bus;
-    request.devfn = d.devfn;
+    physdev_map_pirq_t request = message_request(d);
     const u32 irq = TRY(connect_message(request, handler, argument));
     const auto control = static_cast<u8>(at + 2);
     pci::write16(d, control, static_cast<u16>(pci::read16(d, control) | 1));

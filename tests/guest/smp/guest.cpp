@@ -155,18 +155,8 @@ void flushing() {
     story::succeeds("flush/unmap", unmap(va));
 }
 
-// A selector's descriptor goes while the vCPU waits: reloading it leads to the failsafe callback [ABI 2.1].
-void failsafe() {
-    static std::atomic<u32> phase;
-    static u16 selector;
-    Gdt& gdt = Gdt::of_this_cpu();
-    if (!gdt.install() || !gdt.set(20, descriptor::data())) story::error("no gdt");
-    selector = 20 * 8 + 3;
-    phase = 0;
-    static bool loaded;
-    loaded = !attempt([] { asm volatile("mov %0, %%es" ::"r"(static_cast<u32>(selector))); });
-    story::is("failsafe/selector loads", loaded);
-    // The other vCPU runs on the same CPU: our selectors are saved and loaded again.
+// vCPU 1 counts, and gives way each time, until `stop`.
+void start_counting() {
     stop = false;
     counter = 0;
     if (!start_vcpu(
@@ -179,6 +169,21 @@ void failsafe() {
             },
             nullptr))
         story::error("no start");
+}
+
+// A selector's descriptor goes while the vCPU waits: reloading it leads to the failsafe callback [ABI 2.1].
+void failsafe() {
+    static std::atomic<u32> phase;
+    static u16 selector;
+    Gdt& gdt = Gdt::of_this_cpu();
+    if (!gdt.install() || !gdt.set(20, descriptor::data())) story::error("no gdt");
+    selector = 20 * 8 + 3;
+    phase = 0;
+    static bool loaded;
+    loaded = !attempt([] { asm volatile("mov %0, %%es" ::"r"(static_cast<u32>(selector))); });
+    story::is("failsafe/selector loads", loaded);
+    // The other vCPU runs on the same CPU: our selectors are saved and loaded again.
+    start_counting();
     static std::atomic<u32> failsafes;
     static u16 given[4];
     set_failsafe_handler([](Frame&, const u16* selectors) {
@@ -206,18 +211,7 @@ void others_nmi() {
         nmis = this_cpu().id + 50;
         return true;
     });
-    stop = false;
-    counter = 0;
-    if (!start_vcpu(
-            1,
-            [](void*) {
-                while (!stop) {
-                    ++counter;
-                    yield();
-                }
-            },
-            nullptr))
-        story::error("no start");
+    start_counting();
     wait_until(counter, 1);
     story::succeeds("nmi/to vCPU 1", vcpu_op(VCPUOP_send_nmi, 1));
     wait_until(nmis, 1);

@@ -5,42 +5,23 @@
 #include <cstring>
 
 #include "arch/host/memory.hpp"
-#include "arch/host/pv.hpp"
 #include "arch/x86/pv/mmu.hpp"
 #include "arch/x86/pv/pte.hpp"
 #include "core/control/control.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/mem/frames.hpp"
 #include "core/mem/pages.hpp"
+#include "tests/unit/core/control/tools.hpp"
 
 namespace xylem::host {
 namespace {
 
-class Life : public testing::Test {
+class Life : public Tools {
    protected:
-    Life() { w.run(dom0); }
+    Life() : Tools(32) {}
     ~Life() override { EXPECT_EQ(w.check(), ""); }
 
-    static constexpr u64 list_offset = 1024;
-    static u64 va(u64 offset) { return PvGuest::va(PvGuest::arguments) + offset; }
     u64* list() { return dom0.words(PvGuest::arguments) + list_offset / 8; }
-    template <class Handle>
-    static void point(Handle& handle, u64 to) {
-        std::memcpy(&handle, &to, sizeof to);
-    }
-    static long error(Errno e) { return to_hypercall_result(e); }
-    static xen_domctl domctl(u32 cmd, u16 domain) {
-        xen_domctl op{};
-        op.cmd = cmd;
-        op.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-        op.domain = domain;
-        return op;
-    }
-    long call(xen_domctl& op) {
-        const long answer = w.call(__HYPERVISOR_domctl, w.put(dom0, op));
-        std::memcpy(&op, dom0.words(PvGuest::arguments), sizeof op);
-        return answer;
-    }
     long simple(u32 cmd, u16 domain) {
         xen_domctl op = domctl(cmd, domain);
         return call(op);
@@ -120,10 +101,6 @@ class Life : public testing::Test {
         c.trap_ctxt[3] = {.vector = 3, .flags = 3, .cs = GUEST_CS64, .address = 0x5000};
         return c;
     }
-
-    PvWorld w{2};
-    PvGuest& dom0 = w.add_guest(2, 32);
-    PvGuest& other = w.add_guest();
 };
 
 TEST_F(Life, numbers_are_not_used_again_at_once) {
@@ -283,17 +260,13 @@ TEST_F(Life, nobody_destroys_itself_or_dom0) {
 TEST_F(Life, pools_take_cpus_from_each_other) {
     xen_sysctl op{};
     const auto pool = [&](u32 what, u32 id, u32 cpu, u32 domain = 0) {
-        op = {};
-        op.cmd = XEN_SYSCTL_cpupool_op;
-        op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+        op = sysctl(XEN_SYSCTL_cpupool_op);
         op.u.cpupool_op.op = what;
         op.u.cpupool_op.cpupool_id = id;
         op.u.cpupool_op.sched_id = XEN_SCHEDULER_CREDIT2;
         op.u.cpupool_op.cpu = cpu;
         op.u.cpupool_op.domid = domain;
-        const long answer = w.call(__HYPERVISOR_sysctl, w.put(dom0, op));
-        std::memcpy(&op, dom0.words(PvGuest::arguments), sizeof op);
-        return answer;
+        return call(op);
     };
     const u16 id = make();
     ASSERT_EQ(pool(XEN_SYSCTL_CPUPOOL_OP_CREATE, XEN_SYSCTL_CPUPOOL_PAR_ANY, 0), 0);
