@@ -5,6 +5,8 @@ add_compile_options(${SANITIZE} -O1 -fsanitize=fuzzer-no-link)
 add_link_options(${SANITIZE} -fuse-ld=lld)
 include_directories(arch/host)
 
+# The guest kit as far as it is arithmetic and protocols.
+set(KIT_SOURCES guest/lib/store_server.cpp)
 file(GLOB HOST_SOURCES CONFIGURE_DEPENDS arch/host/*.cpp arch/host/*/*.cpp)
 # Parts of the machine that the simulated one has too: domains as they are made on hardware, and the flush clock.
 set(SHARED_SOURCES arch/x86/domain/create.cpp arch/x86/domain/domain.cpp arch/x86/mm/tlb.cpp)
@@ -17,7 +19,7 @@ set_source_files_properties(arch/x86/pv/grant_map.cpp PROPERTIES COMPILE_DEFINIT
 set_property(SOURCE core/mem/pages.cpp core/mem/memory_op_handover.cpp arch/x86/mm/tlb.cpp arch/x86/pv/tables.cpp arch/x86/pv/pte.cpp
   arch/x86/pv/mmu_update.cpp arch/x86/pv/mmuext.cpp arch/x86/pv/roots.cpp arch/x86/pv/segments.cpp arch/x86/pv/grant_map.cpp
   arch/x86/pv/write_fault.cpp APPEND PROPERTY COMPILE_OPTIONS -finstrument-functions)
-add_library(portable OBJECT ${PORTABLE_SOURCES} ${HOST_SOURCES} ${SHARED_SOURCES})
+add_library(portable OBJECT ${PORTABLE_SOURCES} ${HOST_SOURCES} ${SHARED_SOURCES} ${KIT_SOURCES})
 
 file(GLOB_RECURSE UNIT_TESTS CONFIGURE_DEPENDS tests/unit/*.cpp tests/abi/*.cpp)
 add_executable(unit_tests ${UNIT_TESTS} $<TARGET_OBJECTS:portable>)

@@ -132,7 +132,7 @@ void read_firmware(Hypervisor& hv) {
 void keep_devices_from_dom0(const acpi::PlatformInfo& p) {
     deny_device_range(p.local_apic, page_size);
     deny_device_range(Maddr(0xfee0'0000), mib);
-    for (const acpi::IoApic& a : p.io_apics) deny_device_range(a.address, page_size);
+    for (const acpi::IoApic& a : p.io_apics) protect_device_range(a.address, page_size);
     if (p.hpet.raw != 0) protect_device_range(p.hpet, page_size);  // firmware methods read it
     if (p.pm_timer.exists() && p.pm_timer.space == acpi::Register::Space::io)
         pv::deny_ports(static_cast<u16>(p.pm_timer.address), static_cast<u16>(p.pm_timer.address + 3));

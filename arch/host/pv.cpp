@@ -68,11 +68,10 @@ PvWorld::~PvWorld() {
         load_root(current_arch(), 0);
     }
     machine.cpu = CpuId(0);
-    for (auto& g : guests) {
-        const DomainRef keep = DomainRef::share(*g->domain);
-        const ControlLock lock(*g->domain);
-        destroy_domain(*g->domain);
-    }
+    for_each_domain([](Domain& d) {
+        const ControlLock lock(d);
+        destroy_domain(d);
+    });
     if (next_domain(DomId(0))) stop("references to a dead domain are left");
     for (u64 i = first_free_frame; i < layout::frame_count(); ++i) {
         const PageState s = find_page(Mfn(i))->load();

@@ -12,7 +12,7 @@ long sysctl(Vcpu& caller, u64 arg);
 // Hypercall 36. `arg`: guest address of a xen_domctl. As sysctl; XEN_ESRCH where the domain does not exist.
 long domctl(Vcpu& caller, u64 arg);
 
-// The caller's tools were made for another interface: says so in the log (rate-limited as all of guests' doing), XEN_EACCES.
+// The caller's tools were made for another interface: says so in the log, XEN_EACCES.
 Errno wrong_version(const char* call, u32 theirs, u32 ours);
 
 }  // namespace xylem::control

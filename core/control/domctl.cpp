@@ -87,41 +87,10 @@ Result<> destroy(Vcpu& caller, Domain& d) {
     return {};
 }
 
-// What may be asked of a running domain, and of one that is being destroyed.
-Result<> read_domain(Domain& d, xen_domctl& op, bool& answers) {
-    auto& u = op.u;
-    switch (op.cmd) {
-        case XEN_DOMCTL_getvcpuinfo:
-            u.getvcpuinfo = TRY(describe_vcpu(d, u.getvcpuinfo.vcpu));
-            answers = true;
-            return {};
-        case XEN_DOMCTL_getvcpuaffinity: return get_affinity(d, u.vcpuaffinity);
-        case XEN_DOMCTL_getnodeaffinity: return get_node_affinity(d, u.nodeaffinity);
-        case XEN_DOMCTL_getpageframeinfo3: return page_types(d, u.getpageframeinfo3);
-        case XEN_DOMCTL_get_cpu_policy: answers = true; return get_cpu_policy(d, u.cpu_policy);
-        case XEN_DOMCTL_gettscinfo: answers = true; return get_tsc_info(d, u.tsc_info);
-        case XEN_DOMCTL_get_vcpu_msrs: answers = true; return get_vcpu_msrs(d, u.vcpu_msrs);
-        case XEN_DOMCTL_get_address_size:
-            u.address_size.size = 64;
-            answers = true;
-            return {};
-        default: return fail(XEN_ENOSYS);
-    }
-}
-
-// Registers of vCPUs.
-Result<> access_vcpu(Domain& d, xen_domctl& op, bool& answers) {
-    auto& u = op.u;
+template <class F>
+Result<> alone(Domain& d, F&& f) {
     const ControlLock lock(d);
-    switch (op.cmd) {
-        case XEN_DOMCTL_setvcpucontext: return set_vcpu_context(d, u.vcpucontext);
-        case XEN_DOMCTL_getvcpucontext: return get_vcpu_context(d, u.vcpucontext);
-        case XEN_DOMCTL_set_ext_vcpucontext: return set_vcpu_callbacks(d, u.ext_vcpucontext);
-        case XEN_DOMCTL_get_ext_vcpucontext: answers = true; return get_vcpu_callbacks(d, u.ext_vcpucontext);
-        case XEN_DOMCTL_getvcpuextstate: answers = true; return get_extended_state(d, u.vcpuextstate);
-        case XEN_DOMCTL_setvcpuextstate: return set_extended_state(d, u.vcpuextstate);
-        default: return fail(XEN_ENOSYS);
-    }
+    return f();
 }
 
 Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
@@ -167,6 +136,38 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
     }
 }
 
+// What reads may also be asked of a domain that is being destroyed.
+Result<> access_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
+    auto& u = op.u;
+    switch (op.cmd) {
+        case XEN_DOMCTL_destroydomain: return destroy(caller, d);
+        case XEN_DOMCTL_getvcpuinfo:
+            u.getvcpuinfo = TRY(describe_vcpu(d, u.getvcpuinfo.vcpu));
+            answers = true;
+            return {};
+        case XEN_DOMCTL_getvcpuaffinity: return get_affinity(d, u.vcpuaffinity);
+        case XEN_DOMCTL_getnodeaffinity: return get_node_affinity(d, u.nodeaffinity);
+        case XEN_DOMCTL_getpageframeinfo3: return page_types(d, u.getpageframeinfo3);
+        case XEN_DOMCTL_get_cpu_policy: answers = true; return get_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_gettscinfo: answers = true; return get_tsc_info(d, u.tsc_info);
+        case XEN_DOMCTL_get_vcpu_msrs: answers = true; return get_vcpu_msrs(d, u.vcpu_msrs);
+        case XEN_DOMCTL_get_address_size:
+            u.address_size.size = 64;
+            answers = true;
+            return {};
+        // Registers of vCPUs.
+        case XEN_DOMCTL_setvcpucontext: return alone(d, [&] { return set_vcpu_context(d, u.vcpucontext); });
+        case XEN_DOMCTL_getvcpucontext: return alone(d, [&] { return get_vcpu_context(d, u.vcpucontext); });
+        case XEN_DOMCTL_set_ext_vcpucontext: return alone(d, [&] { return set_vcpu_callbacks(d, u.ext_vcpucontext); });
+        case XEN_DOMCTL_get_ext_vcpucontext:
+            answers = true;
+            return alone(d, [&] { return get_vcpu_callbacks(d, u.ext_vcpucontext); });
+        case XEN_DOMCTL_getvcpuextstate: answers = true; return alone(d, [&] { return get_extended_state(d, u.vcpuextstate); });
+        case XEN_DOMCTL_setvcpuextstate: return alone(d, [&] { return set_extended_state(d, u.vcpuextstate); });
+        default: return change_domain(caller, d, op, answers);
+    }
+}
+
 Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
     switch (op.cmd) {
         case XEN_DOMCTL_createdomain: return create_domain_op(at, op);
@@ -176,25 +177,7 @@ Result<> perform(Vcpu& caller, GuestPtr<xen_domctl> at, xen_domctl& op) {
     const DomainRef d = op.domain < domid_first_reserved.raw ? find_domain(DomId(op.domain)) : DomainRef();
     if (!d) return fail(XEN_ESRCH);
     bool answers = false;
-    Result<> result;
-    switch (op.cmd) {
-        case XEN_DOMCTL_destroydomain: return destroy(caller, *d);
-        case XEN_DOMCTL_getvcpuinfo:
-        case XEN_DOMCTL_getvcpuaffinity:
-        case XEN_DOMCTL_getnodeaffinity:
-        case XEN_DOMCTL_getpageframeinfo3:
-        case XEN_DOMCTL_get_cpu_policy:
-        case XEN_DOMCTL_gettscinfo:
-        case XEN_DOMCTL_get_vcpu_msrs:
-        case XEN_DOMCTL_get_address_size: result = read_domain(*d, op, answers); break;
-        case XEN_DOMCTL_setvcpucontext:
-        case XEN_DOMCTL_getvcpucontext:
-        case XEN_DOMCTL_set_ext_vcpucontext:
-        case XEN_DOMCTL_get_ext_vcpucontext:
-        case XEN_DOMCTL_getvcpuextstate:
-        case XEN_DOMCTL_setvcpuextstate: result = access_vcpu(*d, op, answers); break;
-        default: result = change_domain(caller, *d, op, answers);
-    }
+    const Result<> result = access_domain(caller, *d, op, answers);
     if (answers) TRY(at.write(op));
     return result;
 }

@@ -92,7 +92,7 @@ Result<> pause(Domain& d) {
         if (count >= max_pauses) return fail(XEN_EOVERFLOW);
     } while (!d.controller_pauses.compare_exchange_weak(count, count + 1));
     if (count != 0) return {};
-    for (u32 i = 0; i < d.max_vcpus; ++i) sched::pause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::pause);
     return {};
 }
 
@@ -106,7 +106,7 @@ Result<> unpause(Domain& d) {
         Guard guard(d.lock);
         d.has_run = true;
     }
-    for (u32 i = 0; i < d.max_vcpus; ++i) sched::unpause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::unpause);
     return {};
 }
 

@@ -51,8 +51,8 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
 }  // namespace
 
 Errno wrong_version(const char* call, u32 theirs, u32 ours) {
-    log::warning("{} of version {:#x} refused, this hypervisor speaks {:#x}: the tools are of another Xen release (4.17 fits)", call,
-                 theirs, ours);
+    log::warning("{} of version {:#x} refused, this hypervisor speaks {:#x}: the tools are of another Xen release (4.17 fits)",
+                 call, theirs, ours);
     return XEN_EACCES;
 }
 

@@ -117,7 +117,8 @@ Result<> get_extended_state(Domain& d, xen_domctl_vcpuextstate& op) {
 }
 
 Result<> set_extended_state(Domain& d, const xen_domctl_vcpuextstate& op) {
-    if (op.vcpu >= d.max_vcpus || op.size > port::extended_state_bytes(*d.vcpus[op.vcpu]) || op.size == 0) return fail(XEN_EINVAL);
+    if (op.vcpu >= d.max_vcpus || op.size > port::extended_state_bytes(*d.vcpus[op.vcpu]) || op.size == 0)
+        return fail(XEN_EINVAL);
     const Buffer buffer(op.size);
     if (buffer.get() == nullptr) return fail(XEN_ENOMEM);
     TRY(GuestPtr<u8>(reinterpret_cast<u64>(op.buffer.p)).read_many(buffer.get(), op.size));

@@ -16,17 +16,14 @@
 namespace xylem {
 namespace {
 
-template <class Visit>
-void for_each_vcpu(Domain& d, Visit&& visit) {
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) visit(*d.vcpus[i]);
-}
-
-// A pin is the guest's own use of its frame as a page table. The last use takes the table apart, and with it what hangs on it.
-void unpin(PageInfo& page) {
-    if (!page.fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit)) return;
-    put_type_use(page);
-    put_reference(page);
+// Another CPU has dropped the last reference, and takes the frame off our account in a few instructions.
+void wait_until_off_account(const Domain& d, const PageInfo& page) {
+    constexpr u64 looked_at = PageState::counted_bit | PageState::free_bit;
+    for (;;) {
+        const PageState s = page.load();
+        if (s.references() != 0 || (s.raw & looked_at) != PageState::counted_bit || page.owner() != d.id) return;
+        cpu::relax();
+    }
 }
 
 // There is no list of a domain's frames: the frame table is walked instead, 16 bytes for each frame of the machine.
@@ -37,9 +34,13 @@ void release_memory(Domain& d) {
         for (u64 i = start; i < std::min(start + stride, count); ++i) {
             PageInfo& page = *find_page(Mfn(i));
             const PageState s = page.load();
-            if (s.has(PageState::free_bit) || s.is_device() || page.owner() != d.id || !get_reference(page, d.id)) continue;
-            unpin(page);
-            if (page.load().has(PageState::owned_bit)) orphan_domain_page(d, page);
+            if (s.has(PageState::free_bit) || s.is_device() || page.owner() != d.id) continue;
+            if (!get_reference(page, d.id)) {
+                wait_until_off_account(d, page);
+                continue;
+            }
+            (void)drop_pin(page);
+            if (page.load().has(PageState::counted_bit)) orphan_domain_page(d, page);
             put_reference(page);
         }
         port::preemption_point();

@@ -82,6 +82,13 @@ struct Domain {
     Spinlock lock;
 };
 
+// The vCPUs that are there, in the order of their numbers.
+template <class Visit>
+void for_each_vcpu(Domain& d, Visit&& visit) {
+    for (u32 i = 0; i < d.max_vcpus; ++i)
+        if (d.vcpus[i] != nullptr) visit(*d.vcpus[i]);
+}
+
 // A counted reference to a domain.
 class DomainRef {
    public:

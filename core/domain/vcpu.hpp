@@ -43,8 +43,9 @@ struct Vcpu {
 namespace work {
 inline constexpr u32 nmi = 1;
 inline constexpr u32 update_runstate = 2;
-inline constexpr u32 stop = 4;  // paused or taken down: the scheduler decides before the vCPU enters its guest
-inline constexpr u32 end = 8;   // its domain dies: it never enters its guest again
+inline constexpr u32 stop = 4;       // paused or taken down: the scheduler decides before the vCPU enters its guest
+inline constexpr u32 end = 8;        // its domain dies: it never enters its guest again
+inline constexpr u32 failsafe = 16;  // selectors could not be loaded any more: the guest kernel's failsafe callback is due
 }  // namespace work
 
 // Makes the vCPU notice what was just made pending for it (an event, pending_work): wakes it when blocked, interrupts it

@@ -115,7 +115,7 @@ Result<long> stop_singleshot(Vcpu& v) {
 // Moves vcpu_info to a page of the guest. Nothing may be lost on the way: everything is marked pending there.
 Result<long> register_info(Vcpu& v, u64 arg) {
     const auto op = TRY(GuestPtr<vcpu_register_vcpu_info>(arg).read());
-    if (op.offset > page_size - sizeof(vcpu_info) || op.offset % alignof(vcpu_info) != 0) return fail(XEN_EINVAL);
+    if (op.offset > page_size - sizeof(vcpu_info) || op.offset % alignof(vcpu_info) != 0) return fail(XEN_ENXIO);
     Domain& d = v.domain;
     const bool is_current = &v == &port::current();
     if (!is_current && !v.sched.down.load()) return fail(XEN_EINVAL);

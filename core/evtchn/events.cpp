@@ -32,8 +32,9 @@ void notify_global_virq(Domain& domain, u32 virq) {
     if (Table* table = domain.events) table->raise_global_virq(virq);
 }
 
-bool is_pending(Domain& domain, Port port) {
-    return domain.events != nullptr && domain.events->is_pending(port);
+Result<bool> is_pending(Domain& domain, Port port) {
+    if (domain.events == nullptr) return fail(XEN_EINVAL);
+    return domain.events->is_pending(port);
 }
 
 bool notify_pirq(Domain& domain, Port port, Pirq pirq) {

@@ -20,8 +20,8 @@ void send_vcpu_virq(Vcpu& v, u32 virq);
 void notify_global_virq(Domain& domain, u32 virq);
 // As the domain's own EVTCHNOP_send; nothing for bad ports.
 void notify(Domain& domain, Port port);
-// The port's pending bit (SCHEDOP_poll). False for ports that are not in use.
-bool is_pending(Domain& domain, Port port);
+// The port's pending bit (SCHEDOP_poll). XEN_EINVAL for ports that are not in use.
+Result<bool> is_pending(Domain& domain, Port port);
 // A device's interrupt. False: the port is not (any more) the pirq's.
 bool notify_pirq(Domain& domain, Port port, Pirq pirq);
 // As EVTCHNOP_unmask; nothing for bad ports.

@@ -119,12 +119,13 @@ bool Table::channel_pending(Channel& channel) {
     return channel.port < two_level_ports && test(owner_.shared->evtchn_pending[channel.port / 64], channel.port % 64);
 }
 
-bool Table::is_pending(Port port) {
+Result<bool> Table::is_pending(Port port) {
     Channel* channel = find(port);
-    if (channel == nullptr) return false;
+    if (channel == nullptr) return fail(XEN_EINVAL);
     IrqGuard guard(channel->lock);
     const State state = channel->now();
-    return state != State::free && state != State::reserved && channel_pending(*channel);
+    if (state == State::free || state == State::reserved) return fail(XEN_EINVAL);
+    return channel_pending(*channel);
 }
 
 }  // namespace xylem::evtchn

@@ -53,7 +53,7 @@ class Table {
     Result<> set_priority(Port port, u32 priority);  // XEN_ENOSYS in the 2-level ABI
     // Fills in everything but the question. Ports that are not in use are closed.
     Result<> status(Port port, evtchn_status& out);
-    bool is_pending(Port port);
+    Result<bool> is_pending(Port port);
 
     // --- the whole table
     // Closes all ports; XEN_EAGAIN where some were opened meanwhile. Back to the 2-level ABI. May yield.

@@ -69,17 +69,6 @@ Result<> query_size(Vcpu& vcpu, u64 argument, u32 count) {
     });
 }
 
-// Fills the log, so not for everybody.
-Result<> dump_table_op(Vcpu& vcpu, u64 argument, u32 count) {
-    return single<gnttab_dump_table>(argument, count, [&](gnttab_dump_table& op) -> Status {
-        DomainRef domain;
-        if (Status bad = find_subject(vcpu, op.dom, domain)) return bad;
-        if (!vcpu.domain.is_control_domain) return GNTST_permission_denied;
-        domain->grants->dump();
-        return GNTST_okay;
-    });
-}
-
 // Tells the version in force, whether it changed or not.
 Result<> set_version(Vcpu& vcpu, u64 argument) {
     const GuestPtr<gnttab_set_version> at(argument);
@@ -96,44 +85,6 @@ Result<> get_version(Vcpu& vcpu, u64 argument) {
     DomainRef domain = TRY(find_domain_for(vcpu.domain, DomId(op.dom)));
     if (domain->grants == nullptr) return fail(XEN_ESRCH);
     return field(at, &gnttab_get_version::version).write(domain->grants->version());
-}
-
-// --- debug key 'g'
-// ---------------------------------------------------------------------------------------------------------------
-
-void Table::dump_entry(u32 ref) {
-    Active a;
-    u32 header = 0;
-    {
-        Guard guard(lock_);
-        if (ref >= entries()) return;
-        a = active(ref);
-        if (a.pins != 0) header = load_header(shared(ref).header).word;
-    }
-    if (a.pins == 0) return;
-    const auto count = [&](u64 kind) { return a.pins / kind & pin::field; };
-    log::info("  ref {}: frame {:#x} for d{}, host {} read {} write, device {} read {} write, shared {:08x}", ref, a.frame,
-              a.user, count(pin::host_read), count(pin::host_write), count(pin::device_read), count(pin::device_write), header);
-}
-
-void Table::dump() {
-    u32 count = 0;
-    u32 in_use = 0;
-    {
-        Guard guard(lock_);
-        count = entries();
-        in_use = in_use_;
-    }
-    log::info("d{} grants: version {}, {} of {} frames, {} entries in use, {} mappings of others' grants", owner_.id, version(),
-              frames(), limits_.max_frames, in_use, maptrack_.live());
-    for (u32 ref = 0; ref < count && in_use != 0; ++ref) {
-        dump_entry(ref);
-        if (ref % 512 == 511) port::preemption_point();
-    }
-}
-
-void dump_table(Domain& domain) {
-    if (domain.grants != nullptr) domain.grants->dump();
 }
 
 }  // namespace xylem::grant

@@ -52,7 +52,8 @@ Status Side::acquire(Domain& caller, const CopyPointer& p, bool is_grant) {
     if (held_ && is_grant == is_grant_ && p.domid == domid_ && number == number_) return GNTST_okay;
     release();
     // Only the caller's own pages go by frame number.
-    if (!is_grant && DomId(p.domid) != domid_self) return GNTST_permission_denied;
+    if (!is_grant && DomId(p.domid) != domid_self)
+        return find_domain(DomId(p.domid)) ? GNTST_permission_denied : GNTST_bad_domain;
     is_grant_ = is_grant;
     domid_ = p.domid;
     number_ = number;

@@ -24,7 +24,6 @@ Result<> swap_grant_refs(Vcpu& vcpu, u64 argument, u32 count);
 Result<> setup_table(Vcpu& vcpu, u64 argument, u32 count);
 Result<> get_status_frames(Vcpu& vcpu, u64 argument, u32 count);
 Result<> query_size(Vcpu& vcpu, u64 argument, u32 count);
-Result<> dump_table_op(Vcpu& vcpu, u64 argument, u32 count);
 Result<> set_version(Vcpu& vcpu, u64 argument);
 Result<> get_version(Vcpu& vcpu, u64 argument);
 

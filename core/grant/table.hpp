@@ -92,8 +92,6 @@ class Table {
 
     // The domain dies: its entries begin no new use, it gets no new handle.
     void close();
-    // To the log: entries in use and handles.
-    void dump();
 
     // For tests and asserts: uses of all entries, by kind.
     u64 uses_of(u32 ref);
@@ -139,7 +137,6 @@ class Table {
     Result<> grow_status(u32 count);
     void convert_reserved(u32 version) XYLEM_REQUIRES(lock_);
     bool reserved_convertible(u32 version) const XYLEM_REQUIRES(lock_);
-    void dump_entry(u32 ref);
 
     Domain& owner_;
     const Limits limits_;
@@ -173,9 +170,6 @@ void release_all_mappings(Domain& domain);
 Result<u32> resource_size(Domain& domain, u32 id);
 // Machine frames first .. of it, growing the table where needed. XEN_EINVAL, XEN_ENOMEM.
 Result<> resource_frames(Domain& domain, u32 id, u64 first, std::span<u64> out);
-
-// Debug key 'g', for one domain.
-void dump_table(Domain& domain);
 
 // Hypercall 20. No locks held.
 long grant_table_op(Vcpu& vcpu, u64 command, u64 argument, u64 count);

@@ -136,7 +136,8 @@ Result<Pirq> PirqTable::reserve(bool for_gsi) {
 Result<> PirqTable::bind(Pirq pirq, Port port, bool will_share) {
     Guard guard(lock_);
     Entry* e = find(pirq);
-    if (e == nullptr || closed_ || (e->kind != Kind::gsi && e->kind != Kind::message)) return fail(XEN_EINVAL);
+    if (pirq.raw >= count_ || closed_) return fail(XEN_EINVAL);
+    if (e == nullptr || (e->kind != Kind::gsi && e->kind != Kind::message)) return fail(XEN_EPERM);
     if (e->binding.port != Port(0)) return fail(XEN_EEXIST);
     if (e->kind == Kind::gsi) e->line = TRY(lines().of_gsi(e->gsi));
     e->binding.domain = &owner_;

@@ -85,7 +85,7 @@ Result<long> dispatch(Vcpu& vcpu, u32 command, u64 argument) {
         case XENMEM_claim_pages: return claim_pages(vcpu, argument);
         case XENMEM_current_reservation: return current_reservation(vcpu, argument);
         case XENMEM_maximum_reservation: return maximum_reservation(vcpu, argument);
-        case XENMEM_maximum_ram_page: return static_cast<long>(layout::frame_count() - 1);
+        case XENMEM_maximum_ram_page: return static_cast<long>(layout::frame_count());  // one more than the name says
         case XENMEM_maximum_gpfn: return maximum_gpfn(vcpu, argument);
         case XENMEM_machphys_mapping: return machphys_mapping(argument);
         case XENMEM_machphys_mfn_list: return machphys_mfn_list(argument);

@@ -32,9 +32,10 @@ struct PageState {
     static constexpr u64 type_mask = u64{7} << type_shift;
     static constexpr u64 validated_bit = u64{1} << 55;  // contents checked for the type; clear while being (de)validated
     static constexpr u64 pinned_bit = u64{1} << 56;     // the guest holds one type use and one reference by a pin
-    static constexpr u64 owned_bit = u64{1} << 58;      // the owner still holds its own reference (allocation)
-    static constexpr u64 io_bit = u64{1} << 59;         // device or firmware memory: never counted, never freed
-    static constexpr u64 free_bit = u64{1} << 63;       // on a free list; the other bits then mean order and TLB stamp
+    static constexpr u64 counted_bit = u64{1} << 57;  // one of its owner's total_pages: until it is freed, not until it is let go
+    static constexpr u64 owned_bit = u64{1} << 58;    // the owner still holds its own reference (allocation)
+    static constexpr u64 io_bit = u64{1} << 59;       // device or firmware memory: never counted, never freed
+    static constexpr u64 free_bit = u64{1} << 63;     // on a free list; the other bits then mean order and TLB stamp
 
     constexpr u64 references() const { return raw & count_mask; }
     constexpr u64 type_uses() const { return (raw >> count_bits) & count_mask; }

@@ -12,9 +12,13 @@
 namespace xylem {
 namespace {
 
-// The last reference is gone: back to the allocator, off the owner's account.
+// The last reference is gone: off the owner's account, back to the allocator. Who destroys the owner waits for the bit to go.
 void free_page(PageInfo& page) {
     const Mfn mfn = mfn_of(page);
+    if (page.load().has(PageState::counted_bit)) {
+        if (const DomainRef owner = find_domain(page.owner())) owner->total_pages.fetch_sub(1, std::memory_order_relaxed);
+        page.fetch_and(~PageState::counted_bit);
+    }
     port::set_m2p(mfn, invalid_m2p_entry);
     frames().release(mfn, 0);
 }
@@ -95,6 +99,13 @@ void put_type_use(PageInfo& page) {
     }
 }
 
+bool drop_pin(PageInfo& page) {
+    if (!page.fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit)) return false;
+    put_type_use(page);
+    put_reference(page);
+    return true;
+}
+
 bool get_writable(PageInfo& page, DomId owner) {
     // Not even for a moment the use of a stranger's frame: it would make the stranger's own pins fail.
     if (page.owner() != owner) return false;
@@ -145,7 +156,7 @@ void* WritablePage::address() const {
 void give_frame_to(PageInfo& page, Domain& domain) {
     page.set_owner(domain.id);
     page.set_tlb_stamp(0);
-    page.store({PageState::one_reference | PageState::owned_bit});
+    page.store({PageState::one_reference | PageState::owned_bit | PageState::counted_bit});
 }
 
 Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits, Contents contents) {
@@ -170,12 +181,10 @@ Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned addre
 
 void orphan_domain_page(Domain& domain, PageInfo& page) {
     if (!get_reference(page, domain.id)) return;
-    const bool owned = page.fetch_and(~PageState::owned_bit).has(PageState::owned_bit);
+    const PageState before = page.fetch_and(~(PageState::owned_bit | PageState::counted_bit));
     page.set_owner(domid_invalid);
-    if (owned) {
-        domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
-        put_reference(page);
-    }
+    if (before.has(PageState::counted_bit)) domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
+    if (before.has(PageState::owned_bit)) put_reference(page);
     put_reference(page);
 }
 
@@ -183,10 +192,7 @@ Result<> release_domain_page(Domain& domain, PageInfo& page) {
     if (!get_reference(page, domain.id)) return fail(XEN_EINVAL);
     const PageState before = page.fetch_and(~PageState::owned_bit);
     const bool owned = before.has(PageState::owned_bit);
-    if (owned) {
-        domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
-        put_reference(page);
-    }
+    if (owned) put_reference(page);
     put_reference(page);
     if (!owned) return fail(XEN_EINVAL);
     return {};

@@ -62,12 +62,13 @@ class WritablePage {
 enum class Contents : u8 { cleared, as_they_are };
 Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits = 64,
                                   Contents contents = Contents::cleared);
-// The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes.
+// The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes; until then it
+// counts as the domain's memory: who keeps mappings of what it gave back must not get more for it.
 // XEN_EINVAL where the frame is not the domain's or was let go before.
 Result<> release_domain_page(Domain& domain, PageInfo& page);
 
-// The domain dies: the frame is its own no more, and nobody's. It is freed when the last reference goes; until then those who
-// have it mapped keep it, but nobody new can get at it, also not a later domain of the same number.
+// The domain dies: the frame (let go or not) is its own no more, and nobody's. It is freed when the last reference goes; until
+// then those who have it mapped keep it, but nobody new can get at it, also not a later domain of the same number.
 void orphan_domain_page(Domain& domain, PageInfo& page);
 
 // --- handing frames over (XENMEM_exchange, GNTTABOP_transfer) ------------------------------------------------------------------

@@ -16,6 +16,9 @@ inline constexpr u64 invalid_m2p_entry = ~u64{0};
 Result<> get_type_use(PageInfo& page, PageType type);
 // The last use takes a table apart (long, may yield).
 void put_type_use(PageInfo& page);
+// Gives up a pin, the guest's own use of its frame as a page table, and the reference that goes with it (long, may yield). False:
+// there was none. The caller holds a reference.
+bool drop_pin(PageInfo& page);
 // Undoes a claimed first use whose validation failed.
 void drop_first_use(PageInfo& page);
 

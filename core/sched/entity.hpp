@@ -56,7 +56,7 @@ struct Entity {
     std::atomic<bool> polling{false};  // blocked in SCHEDOP_poll
     std::atomic<u32> poll_port{0};     // the only port polled; any_port for several
     bool is_idle = false;
-    CpuId cpu{0};  // last or current physical CPU; changes under the old CPU's lock
+    CpuId cpu{0};                              // last or current physical CPU; changes under the old CPU's lock
     CpuMask wanted_affinity = CpuMask::all();  // as tools set it
     CpuMask hard_affinity = CpuMask::all();    // what of it is in the domain's CPU pool, or else the whole pool
     CpuMask soft_affinity = CpuMask::all();

@@ -12,7 +12,6 @@ namespace xylem {
 namespace {
 
 constexpr u32 max_polled_ports = 128;
-constexpr u32 max_ports = 1u << 17;  // of the FIFO ABI
 
 // SCHEDOP_block: events are unmasked, and the vCPU sleeps unless one is there.
 long block(Vcpu& v) {
@@ -28,8 +27,11 @@ long block(Vcpu& v) {
     return 0;
 }
 
-bool any_pending(Domain& d, const std::array<evtchn_port_t, max_polled_ports>& ports, u32 count) {
-    return std::any_of(ports.begin(), ports.begin() + count, [&](evtchn_port_t p) { return evtchn::is_pending(d, Port(p)); });
+// In the order of the list: a pending port is found before a bad one behind it.
+Result<bool> any_pending(Domain& d, const std::array<evtchn_port_t, max_polled_ports>& ports, u32 count) {
+    for (u32 i = 0; i < count; ++i)
+        if (TRY(evtchn::is_pending(d, Port(ports[i])))) return true;
+    return false;
 }
 
 Result<long> poll(Vcpu& v, u64 arg) {
@@ -37,8 +39,6 @@ Result<long> poll(Vcpu& v, u64 arg) {
     if (op.nr_ports > max_polled_ports) return fail(XEN_EINVAL);
     std::array<evtchn_port_t, max_polled_ports> ports;
     TRY(GuestPtr<evtchn_port_t>(op.ports).read_many(ports.data(), op.nr_ports));
-    for (u32 i = 0; i < op.nr_ports; ++i)
-        if (ports[i] >= max_ports) return fail(XEN_EINVAL);
 
     sched::Entity& e = v.sched;
     e.poll_port.store(op.nr_ports == 1 ? ports[0] : sched::Entity::any_port, std::memory_order_relaxed);
@@ -47,8 +47,9 @@ Result<long> poll(Vcpu& v, u64 arg) {
     sched::begin_block();
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const Nanos timeout = op.timeout == 0 ? never : static_cast<Nanos>(std::min<u64>(op.timeout, static_cast<u64>(never)));
-    if (event_deliverable(v) || (v.pending_work.load(std::memory_order_relaxed) & ~work::update_runstate) != 0 ||
-        any_pending(v.domain, ports, op.nr_ports) || (timeout != never && timeout <= port::now())) {
+    const Result<bool> pending = any_pending(v.domain, ports, op.nr_ports);
+    if (event_deliverable(v) || (v.pending_work.load(std::memory_order_relaxed) & ~work::update_runstate) != 0 || !pending ||
+        *pending || (timeout != never && timeout <= port::now())) {
         sched::cancel_block();
     } else {
         if (timeout != never) timer_set_here(e.poll_timer, timeout);
@@ -57,6 +58,7 @@ Result<long> poll(Vcpu& v, u64 arg) {
     }
     e.polling.store(false);
     v.domain.sched.polling.fetch_sub(1);
+    if (!pending) return fail(pending.error());
     return 0;
 }
 
@@ -168,8 +170,7 @@ void shutdown_domain(Domain& d, u32 reason) {
     }
     if (d.shutting_down.exchange(true)) return;
     d.shutdown_code = reason;
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) sched::pause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::pause);
     complete_shutdown(d);
 }
 
@@ -189,8 +190,7 @@ void resume_domain(Domain& d) {
     if (!d.shutting_down.exchange(false)) return;
     d.shut_down.store(false);
     d.shutdown_code = 0;
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (d.vcpus[i] != nullptr) sched::unpause(*d.vcpus[i]);
+    for_each_vcpu(d, sched::unpause);
 }
 
 void cancel_domain_timers(Domain& d) {

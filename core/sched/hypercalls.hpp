@@ -30,8 +30,8 @@ void cancel_domain_timers(Domain& d);
 
 // What event channels offer (core/evtchn).
 namespace evtchn {
-// The port's pending bit. False for ports that do not exist.
-bool is_pending(Domain& d, Port port);
+// The port's pending bit. XEN_EINVAL for ports that are not in use.
+Result<bool> is_pending(Domain& d, Port port);
 // As the domain's own EVTCHNOP_send. Any context.
 void notify(Domain& d, Port port);
 // Raises a per-vCPU VIRQ; nothing where the guest has not bound it. Any context.

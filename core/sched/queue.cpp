@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The run queues themselves: ordered lists, and how a vCPU gets into one.
+#include <algorithm>
 #include <array>
 
 #include "base/panic.hpp"
@@ -70,7 +71,27 @@ void ask_to_reschedule(const RunQueue& q) {
     if ((before & CpuWork::reschedule) == 0 && q.id != port::this_cpu()) port::send_event_check(q.id);
 }
 
-void make_ready(Vcpu& v, bool boost) XYLEM_NO_ANALYSIS {
+namespace {
+// How far behind the others (in virtual time) a vCPU may come.
+constexpr u64 lag_allowed(Arrival a) {
+    switch (a) {
+        case Arrival::woken: return static_cast<u64>(sleep_bonus);
+        case Arrival::released: return 0;
+        case Arrival::refilled: break;
+    }
+    return static_cast<u64>(5 * slice);
+}
+
+// Where nobody waits, the queue stands where the running vCPU is by now: who comes then may not run for as long as that one did.
+void follow_current(RunQueue& q, Nanos now) XYLEM_REQUIRES(q.lock) {
+    if (q.head != nullptr || q.current == nullptr || q.idling.load(std::memory_order_relaxed)) return;
+    const Entity& e = q.current->sched;
+    const u64 at = e.vtime + weighted(std::max<Nanos>(0, now - q.since), e.weight);
+    if (distance(at, q.vtime) > 0) q.vtime = at;
+}
+}  // namespace
+
+void make_ready(Vcpu& v, Arrival arrival) XYLEM_NO_ANALYSIS {
     Entity& e = v.sched;
     for (bool placed = false;; placed = true) {
         RunQueue& q = lock_queue_of(v);
@@ -91,9 +112,11 @@ void make_ready(Vcpu& v, bool boost) XYLEM_NO_ANALYSIS {
             q.lock.unlock();
             continue;
         }
-        settle(q, e, static_cast<u64>(boost ? sleep_bonus : 5 * slice));
-        e.boosted = boost;
-        set_state(e, RunState::runnable, port::now());
+        const Nanos now = port::now();
+        follow_current(q, now);
+        settle(q, e, lag_allowed(arrival));
+        e.boosted = arrival == Arrival::woken;
+        set_state(e, RunState::runnable, now);
         if (leaving && !e.hard_affinity.has(q.id)) q.misplaced = true;
         enqueue(q, v);
         const bool matters = q.head == &v || q.misplaced || q.idling.load(std::memory_order_relaxed);

@@ -69,7 +69,12 @@ void settle(RunQueue& q, Entity& e, u64 behind) XYLEM_REQUIRES(q.lock);
 // Makes the CPU call schedule() soon.
 void ask_to_reschedule(const RunQueue& q);
 // Not running, not queued and perhaps able to run: finds it a CPU. Interrupts off, no locks held.
-void make_ready(Vcpu& v, bool boost);
+enum class Arrival : u8 {
+    woken,     // by an event: soon, and with a little advance for having slept
+    released,  // from a pause, or brought up: that it could not run earns it nothing
+    refilled,  // its domain has budget again
+};
+void make_ready(Vcpu& v, Arrival arrival);
 // Decides who runs on this CPU and switches. Interrupts off, no locks held. May return on another CPU.
 void schedule();
 void set_state(Entity& e, RunState s, Nanos now);

@@ -345,7 +345,7 @@ void wake(Vcpu& v) XYLEM_NO_ANALYSIS {
     q.lock.unlock();
     if (was_blocked) {
         if (!in_place)
-            make_ready(v, true);
+            make_ready(v, Arrival::woken);
         else if (q.id != port::this_cpu())
             port::send_event_check(q.id);  // its loop looks at `blocked`
     }
@@ -378,7 +378,7 @@ static void may_run(Vcpu& v) XYLEM_NO_ANALYSIS {
         if (q.current != &v && !runnable(e)) set_state(e, resting_state(e), port::now());
         q.lock.unlock();
     } else {
-        make_ready(v, false);
+        make_ready(v, Arrival::released);
     }
     cpu::irq_restore(irq);
 }
@@ -440,7 +440,7 @@ void end(Vcpu& v) XYLEM_NO_ANALYSIS {
     if (on_stack)
         ask_to_reschedule(q);
     else
-        make_ready(v, false);
+        make_ready(v, Arrival::released);
     cpu::irq_restore(irq);
 }
 

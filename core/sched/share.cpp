@@ -30,14 +30,12 @@ void on_refill(void* context) XYLEM_NO_ANALYSIS {
         if (again) timer_set(d.sched.refill, d.sched.period_end);
     }
     if (again) return;
-    for (u32 i = 0; i < d.max_vcpus; ++i) {
-        Vcpu* v = d.vcpus[i];
-        if (v == nullptr) continue;
-        RunQueue& q = lock_queue_of(*v);
-        const bool was_parked = std::exchange(v->sched.parked, false);
+    for_each_vcpu(d, [](Vcpu& v) XYLEM_NO_ANALYSIS {
+        RunQueue& q = lock_queue_of(v);
+        const bool was_parked = std::exchange(v.sched.parked, false);
         q.lock.unlock();
-        if (was_parked) make_ready(*v, false);
-    }
+        if (was_parked) make_ready(v, Arrival::refilled);
+    });
 }
 
 }  // namespace
@@ -98,11 +96,7 @@ Result<> set_params(Domain& d, u32 weight, u32 cap) {
         d.sched.budget = quota_of(d.sched);
         d.sched.period_end = port::now() + cap_period;
     }
-    for (u32 i = 0; i < d.max_vcpus; ++i) {
-        Vcpu* v = d.vcpus[i];
-        if (v == nullptr) continue;
-        set_weight(*v, weight);
-    }
+    for_each_vcpu(d, [weight](Vcpu& v) { set_weight(v, weight); });
     on_refill(&d);  // who was parked under the old cap tries again
     cpu::irq_restore(irq);
     return {};
@@ -133,8 +127,7 @@ Result<> set_affinity(Vcpu& v, const CpuMask& hard, const CpuMask& soft) XYLEM_N
 
 void set_cpus(Domain& d, const CpuMask& cpus) {
     d.sched.cpus = cpus;
-    for (Vcpu* v : d.vcpus)
-        if (v != nullptr) (void)set_affinity(*v, v->sched.wanted_affinity, v->sched.soft_affinity);
+    for_each_vcpu(d, [](Vcpu& v) { (void)set_affinity(v, v.sched.wanted_affinity, v.sched.soft_affinity); });
 }
 
 }  // namespace xylem::sched

@@ -7,15 +7,14 @@ from xylem.bochs import Bochs
 
 @pytest.mark.long
 def test_bochs_power_off(boot):
-    """Bochs runs about 9e9 instructions: three minutes on an idle machine."""
+    """Bochs runs about 9e9 instructions: four minutes of an idle CPU."""
     machine = boot(Bochs, quiet_limit=1200, total_limit=2400, toolstack=False, script=script("""
 answer type $(cat /sys/hypervisor/type)
 answer root $(awk '$2 == "/" { print $1 }' /proc/mounts)
 answer cpu $(awk -F': ' '/model name/ { print $2 }' /proc/cpuinfo)
-answer clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
 answer oops $(dmesg | grep -c -e 'BUG:' -e 'Oops' -e 'Call Trace')
 """)).succeed()
     facts = answers(machine)
     assert facts["type"] == "xen" and facts["root"].startswith("/dev/sd")
     assert "Haswell" in facts["cpu"] or "i7-4770" in facts["cpu"]
-    assert facts["clock"] == "xen" and facts["oops"] == "0"
+    assert facts["oops"] == "0"

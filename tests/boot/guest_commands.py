@@ -167,8 +167,8 @@ xenpm set-sched-smt enable
 xen-cpuid
 xen-cpuid -p
 xen-cpuid -d
-lsevtchn $(xl domid g)
-lsevtchn 0 | awk '{ print $3, $4 }' | sort -u
+lsevtchn $(xl domid g) | sed 's/VCPU [01]/VCPU/; s/Port [0-9]*/Port/'
+lsevtchn 0 | awk '{ print $4 }' | sort -u
 lsevtchn 4711
 xenctx $(xl domid g) 0 | grep -c '[a-z]*: [0-9a-f]*'
 xenctx -a $(xl domid g) 1 | grep -c ': '

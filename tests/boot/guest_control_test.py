@@ -126,7 +126,7 @@ check c_destroy xl destroy c
 check crash_coredump guest d 'on_crash = "coredump-destroy"'
 mkdir -p /var/lib/xen/dump
 type_in d "$crash"
-check coredumped within 120 wait_gone d 60
+check coredumped wait_gone d 200
 check core_written sh -c 'ls -la /var/lib/xen/dump && [ $(stat -c %s /var/lib/xen/dump/*d* | tail -1) -gt 100000000 ]'
 rm -f /var/lib/xen/dump/*
 
@@ -138,11 +138,27 @@ type_in e 'kill -9 $(pidof watchdog)'
 check watchdog_bites wait_gone e 60
 check watchdog_reason ended e 'reason code 4'
 check memory_back_again same_free_pages $free
+
+# what one guest wrote must not be in the fresh memory of the next
+check secret_guest guest s
+check secret_written guest_do s 'yes WRITTEN-BY-S-ALONE | head -c 40000000 >/tmp/secret'
+check secret_dumped xl dump-core s /var/tmp/s.core
+check secret_seen_in_itself grep -aq WRITTEN-BY-S-ALONE /var/tmp/s.core
+rm -f /var/tmp/s.core
+check secret_destroyed xl destroy s
+guest_config t 'memory = 160'
+check next_guest xl create -p $guests/t.cfg
+check next_dumped xl dump-core t /var/tmp/t.core
+check next_has_no_secret fails grep -aq WRITTEN-BY-S-ALONE /var/tmp/t.core
+rm -f /var/tmp/t.core
+check next_destroyed xl destroy t
 """
 
 
+@pytest.mark.long  # until it was seen to pass on real Xen and here (docs/status.md)
 def test_guest_ends(boot):
-    """A guest whose kernel crashes, for each on_crash action, with core dump; a guest whose watchdog is not fed."""
+    """Kernels that crash, for each on_crash action, with core dump; a watchdog that is not fed; and no guest inherits another's data."""
     judge_checks(boot(guest=True, total_limit=2400, quiet_limit=900, script=guest_script(ENDS)), """crash_destroy crash_destroyed crash_reason
         memory_back crash_restart crash_restarted b_destroy crash_preserve crash_preserved context_readable c_destroy crash_coredump coredumped
-        core_written watchdog_guest watchdog_armed watchdog_fed watchdog_bites watchdog_reason memory_back_again""")
+        core_written watchdog_guest watchdog_armed watchdog_fed watchdog_bites watchdog_reason memory_back_again secret_guest
+        secret_written secret_dumped secret_seen_in_itself secret_destroyed next_guest next_dumped next_has_no_secret next_destroyed""")

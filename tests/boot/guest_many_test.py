@@ -3,6 +3,8 @@
 import pytest
 from library import answers, guest_script, judge_checks
 
+pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
+
 # Dom0 keeps CPU 0; the guests compete for CPU 1 alone, so that shares are exact.
 SHARES = r"""
 must 'dom0 on CPU 0' xl vcpu-pin Domain-0 all 0

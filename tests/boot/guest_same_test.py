@@ -9,8 +9,10 @@ import pytest
 from guest_commands import DIFFERENCES, HOSTILE_DIFFERENCES, TOOLS, XL, commands
 from library import guest_script, judge_checks
 
+pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
+
 SETUP = r"""
-limit=100
+limit=300
 brctl addbr xenbr0; ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up
 truncate -s 8M /var/tmp/a.img
 printf '#!/bin/bash\nshift; exec "$@"\n' >/tmp/fakessh; chmod +x /tmp/fakessh
@@ -30,7 +32,7 @@ RUN = r"""
 set -o pipefail
 compare() {
     echo "SAME-BEGIN $1"
-    timeout -k 5 100 bash -c "guests=$guests; limit=100; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
+    timeout -k 5 200 bash -c "guests=$guests; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
     head -c 8000 /tmp/same.out | head -150 | tr -d '\r' | sed 's/^/SAME| /'
     echo; echo "SAME-END $status"
 }
@@ -94,6 +96,20 @@ def read(boot):
     return found
 
 
+def boot_both(boot):
+    """The answers of both sides, or why there are none: then the other tests need not boot again."""
+    answers = {}
+    for side in ("ours", "xen"):
+        options = {"hypervisor": "xen"} if side == "xen" else {}
+        machine = boot(guest=True, quiet_limit=900, total_limit=3600, script=quoted_script(), **options)
+        try:
+            judge_checks(machine, "create serving " + HOSTILE_CHECKS)
+        except AssertionError as error:
+            return {"failed": f"{side}: {error}"}
+        answers[side] = read(machine)
+    return answers
+
+
 @pytest.fixture
 def both(request, boot, tmp_path_factory):
     """What both hypervisors answered; the two machines boot once for all tests (also for those of another pytest process)."""
@@ -102,14 +118,9 @@ def both(request, boot, tmp_path_factory):
         fcntl.flock(lock, fcntl.LOCK_EX)
         store = pathlib.Path(lock.name).with_name("same-answers.json")
         if not store.exists():
-            answers = {}
-            for side in ("ours", "xen"):
-                options = {"hypervisor": "xen"} if side == "xen" else {}
-                machine = boot(guest=True, quiet_limit=900, total_limit=3600, script=quoted_script(), **options)
-                judge_checks(machine, "create serving " + HOSTILE_CHECKS)
-                answers[side] = read(machine)
-            store.write_text(json.dumps(answers))
+            store.write_text(json.dumps(boot_both(boot)))
         answers = json.loads(store.read_text())
+    assert "failed" not in answers, answers["failed"]
     return answers["ours"], answers["xen"]
 
 

@@ -3,6 +3,8 @@
 import pytest
 from library import guest_script, judge_checks
 
+pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
+
 # The guest sends numbered lines to dom0 through one TCP connection, and writes, reads and compares on its disk, all the time.
 SAVE = r"""
 brctl addbr xenbr0; ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up
@@ -91,11 +93,11 @@ damage() {
     fails xl restore -p /var/tmp/bad.save >/tmp/restore.out 2>&1 || { cat /tmp/restore.out; return 1; }
     only_dom0
 }
-stream=$(grep -aboF LibxlFmt /var/tmp/good.save | head -1 | cut -d: -f1)
+stream=$(LC_ALL=C grep -aboF LibxlFmt /var/tmp/good.save | head -1 | cut -d: -f1)
 check header damage 0
 check libxl_stream damage $((stream + 8))
 # libxl's header and first record are 16 and 8 bytes, then the marker of libxc's stream: 8 bytes of ones
-libxc=$(grep -aboP '\xff{8}XENF' /var/tmp/good.save | head -1 | cut -d: -f1)
+libxc=$(LC_ALL=C grep -aboP '\xff{8}XENF' /var/tmp/good.save | head -1 | cut -d: -f1)
 check libxc_marker damage $((libxc + 8))
 check libxc_domain_header damage $((libxc + 24))
 check libxc_first_record damage $((libxc + 40))

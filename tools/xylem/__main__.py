@@ -11,6 +11,7 @@ COMMANDS = {
     "package": "a Debian package with the hypervisor, for GRUB's menu",
     "test": "build and run every test: unit, fuzz, boot, check",
     "bench": "measure native Linux, Debian's Xen and Xylem side by side",
+    "guests": "build and run the PV kernels of the guest kit",
     "check": "style, size and dependency rules",
     "help": "this text",
 }

@@ -11,14 +11,14 @@ import sys
 import tempfile
 import time
 
-from . import build, command_check, debian, packages
+from . import build, command_check, debian, guests, packages
 from .say import ROOT, Failure, say
 from .suite import Suite
 
 FUZZ_SECONDS = 60
 SIDE_BY_SIDE = 2    # machines, and fuzzers, at a time
 
-HELP = """kinds of tests, in this order: check, unit, fuzz, boot. --only matches "KIND NAME", so `--only fuzz`, `--only evtchn` and
+HELP = """kinds of tests, in this order: check, unit, fuzz, guests, boot. --only matches "KIND NAME", so `--only fuzz`, `--only evtchn` and
 `--only "boot .*loader"` all work (regular expressions, without regard to case). The last line is "N passed, N failed"."""
 
 
@@ -46,7 +46,7 @@ class Selection:
 
     def kind(self, kind):
         """False when the pattern names another kind alone, which saves building for nothing."""
-        others = {"check", "unit", "fuzz", "boot"} - {kind}
+        others = {"check", "unit", "fuzz", "guests", "boot"} - {kind}
         return not self.pattern or self.pattern.pattern.lower().split(" ")[0] not in others
 
 
@@ -226,11 +226,21 @@ def follow(suite, worker):
     return count
 
 
+def run_guests(suite, wants, options):
+    """The guest kit's test guests, each on Debian's Xen and on Xylem."""
+    if wants.pattern and not any(wants.wants("guests", name) for name in guests.names()):
+        return
+    build.hypervisor()
+    suite.heading("test guests on Debian's Xen and on Xylem; transcripts in build/guest-logs")
+    guests.run_all(suite, wants.wants, options.jobs)
+
+
 def list_names(options, wants):
     names = [f"check {name}" for name in command_check.NAMES]
     folder = build.tree("host")
     names += [f"unit {name}" for program in unit_programs(folder) for name in unit_names(program)]
     names += [f"fuzz {path.name}" for path in sorted((ROOT / "tests/fuzz").glob("*_fuzz.cpp"))]
+    names += [f"guests {name}" for name in guests.names()]
     names += [f"boot {name}" for name in pytest_names(options)[1]]
     for name in names:
         if wants.wants(*name.split(" ", 1)):
@@ -253,6 +263,9 @@ def main(words):
         stages.append(lambda: run_checks(suite, wants))
     if wants.kind("unit") or wants.kind("fuzz"):
         stages.append(lambda: run_host(suite, wants, options))
+    # Not yet part of every run: the whole suite has to be seen to pass, and in its eight minutes, first (docs/status.md).
+    if wants.kind("guests") and (options.long or (wants.pattern and wants.pattern.pattern.lower().startswith("guests"))):
+        stages.append(lambda: run_guests(suite, wants, options))
     if wants.kind("boot"):
         stages.append(lambda: run_boots(suite, wants, options))
     for stage in stages:

@@ -71,7 +71,7 @@ class Installed:
         archive = pathlib.Path(work) / "job"
         archive.write_bytes(job(self.script, self.files))
         words = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "EPYC" + CPU_EXCEPTIONS, "-m", str(self.memory),
-                 "-smp", str(self.cpus), "-display", "none", "-no-reboot", "-nic", "none", "-serial", "stdio", "-monitor", "none",
+                 "-smp", str(self.cpus), "-display", "none", "-vga", "none", "-no-reboot", "-nic", "none", "-serial", "stdio", "-monitor", "none",
                  "-drive", f"file={escaped(self.disk)},format={self.disk_format},if=none,id=disk", "-device", "ide-hd,drive=disk,bus=ide.0",
                  "-drive", f"file={escaped(archive)},format=raw,if=none,id=job,readonly=on",
                  "-device", "virtio-blk-pci,drive=job,serial=job"]

@@ -74,6 +74,11 @@ struct alignas(16) ArchVcpu {
     u64 saved_rsp = 0;
     u64 iobitmap_va = 0;
     u32 iobitmap_ports = 0;
+
+    struct Selectors {
+        u16 ds, es, fs, gs;
+    } lost{};           // what was in the selectors when one could not be loaded any more (work::failsafe)
+    Callback sysenter;  // kept for the guest; nothing enters there
 };
 static_assert(sizeof(ArchVcpu) <= ARCH_VCPU_BYTES);
 

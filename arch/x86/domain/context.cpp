@@ -11,6 +11,7 @@
 #include "arch/x86/irqchip/vectors.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
 #include "arch/x86/mm/tlb.hpp"
+#include "arch/x86/pv/debug_registers.hpp"
 #include "arch/x86/pv/privileged.hpp"
 #include "arch/x86/pv/segments.hpp"
 #include "core/port/sched.hpp"
@@ -51,16 +52,6 @@ void load_fpu(ArchVcpu& v) {
     if (v.virtual_ts) cpu::write_cr0(cpu::read_cr0() | x86::cr0::ts);
 }
 
-void load_debug_registers(const ArchVcpu& v) {
-    if ((v.dr7 & 0xff) != 0) {
-        cpu::write_dr<0>(v.dr[0]);
-        cpu::write_dr<1>(v.dr[1]);
-        cpu::write_dr<2>(v.dr[2]);
-        cpu::write_dr<3>(v.dr[3]);
-    }
-    cpu::write_dr<7>(v.dr7);
-}
-
 // RDTSCP and RDPID read it unasked. Most guests write the number of the CPU, most switches are to a guest with another.
 void load_tsc_aux(const ArchVcpu& v) {
     if ((!features().has_rdtscp && !features().has_rdpid) || v.cpu->tsc_aux == v.tsc_aux) return;
@@ -69,11 +60,22 @@ void load_tsc_aux(const ArchVcpu& v) {
 }
 
 void load_segments(ArchVcpu& v) {
-    // Selectors first (they reset bases), then the bases. One that is no longer loadable becomes null: the guest kernel reloads.
-    if (!cpu::try_load_ds(v.ds)) (void)cpu::try_load_ds(0);
-    if (!cpu::try_load_es(v.es)) (void)cpu::try_load_es(0);
-    if (!cpu::try_load_fs(v.fs)) (void)cpu::try_load_fs(0);
-    if (!cpu::try_load_gs(v.gs)) (void)cpu::try_load_gs(0);
+    // Selectors first (they reset bases), then the bases. One that is no longer loadable becomes null, and the guest kernel is
+    // told by its failsafe callback.
+    bool all = true;
+    const auto load = [&all](auto into, u16 selector) {
+        if (into(selector)) return;
+        (void)into(0);
+        all = false;
+    };
+    load([](u16 s) { return cpu::try_load_ds(s); }, v.ds);
+    load([](u16 s) { return cpu::try_load_es(s); }, v.es);
+    load([](u16 s) { return cpu::try_load_fs(s); }, v.fs);
+    load([](u16 s) { return cpu::try_load_gs(s); }, v.gs);
+    if (!all) [[unlikely]] {
+        v.lost = {v.ds, v.es, v.fs, v.gs};
+        v.vcpu->pending_work.fetch_or(work::failsafe);
+    }
     cpu::wrmsr(x86::msr::fs_base, v.fs_base);
     const bool kernel = v.kernel_mode != 0;
     cpu::wrmsr(x86::msr::gs_base, kernel ? v.gs_base_kernel : v.gs_base_user);
@@ -100,7 +102,7 @@ void load_context(ArchVcpu& v) {
     pv::load_descriptor_tables(v);
     load_segments(v);
     cpu::write_cr4(pv::host_cr4_for(v));
-    load_debug_registers(v);
+    pv::load_debug_registers(v);
     load_tsc_aux(v);
     load_fpu(v);
 }

@@ -83,8 +83,7 @@ Result<Domain*> create_domain(DomId id, const DomainSettings& settings) {
     d->is_xenstore_domain = settings.is_xenstore_domain;
     if (settings.starts_paused) d->controller_pauses = 1;
     Result<> made = make_parts(*d, settings);
-    if (made && settings.starts_paused)
-        for (u32 i = 0; i < d->max_vcpus; ++i) sched::pause(*d->vcpus[i]);
+    if (made && settings.starts_paused) for_each_vcpu(*d, sched::pause);
     if (made) made = add_domain(*d);
     if (!made) {
         free_parts(*d);

@@ -170,7 +170,7 @@ syscall_entry:
 #define AT(offset) (offset - FRAME_RSP)(%rsp)
     cmpb $0, AT(TOP_KERNEL_MODE)
     je   system_call
-    cmpl $HYPERCALL_IRET, %eax
+    cmpq $HYPERCALL_IRET, %rax
     je   fast_iret
 general_hypercall:
     pushq %r11
@@ -180,9 +180,8 @@ general_hypercall:
     movl $FRAME_BY_SYSCALL, 4(%rsp)
     PUSH_REGISTERS
     sti
-    cmpl $HYPERCALL_COUNT, %eax
+    cmpq $HYPERCALL_COUNT, %rax
     jae  1f
-    movl %eax, %eax
     /* The flight recorder (core/recorder/ring.hpp): number and first argument. An interrupt takes the next place. */
     movq TOP_CPU(%rsp), %r11
     movq CPU_RECORDER(%r11), %r11

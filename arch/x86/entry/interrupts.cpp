@@ -146,6 +146,10 @@ void exit_work(Frame* frame) {
             const pv::KernelView view(v);
             publish_runstate(vcpu);
         }
+        if ((pending & work::failsafe) != 0) {
+            vcpu.pending_work.fetch_and(~work::failsafe);
+            pv::deliver_failsafe(v);
+        }
         if ((pending & work::nmi) != 0) {
             vcpu.pending_work.fetch_and(~work::nmi);
             if (v.nmi_in_progress)

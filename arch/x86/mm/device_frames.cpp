@@ -17,7 +17,7 @@ struct FrameRange {
 };
 constinit std::array<FrameRange, 64> denied{};
 constinit usize denied_count = 0;
-constinit std::array<FrameRange, 8> read_only{};
+constinit std::array<FrameRange, 64> read_only{};
 constinit usize protected_count = 0;
 
 bool contains(std::span<const FrameRange> ranges, Mfn mfn) {

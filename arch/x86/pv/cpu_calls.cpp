@@ -8,7 +8,6 @@
 #include "arch/x86/pv/vcpu_context.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/guest_cpu.hpp"
-#include "cpu/instructions.hpp"
 
 namespace xylem::pv {
 
@@ -42,34 +41,13 @@ long hypercall_fpu_taskswitch(u64 set, u64, u64, u64, u64, u64) {
 }
 
 long hypercall_set_debugreg(u64 reg, u64 value, u64, u64, u64, u64) {
-    ArchVcpu& v = current_arch();
-    if (reg < 4) {
-        if (!is_guest_breakpoint(value)) return -static_cast<long>(XEN_EPERM);
-        v.dr[reg] = value;
-        switch (reg) {
-            case 0: cpu::write_dr<0>(value); break;
-            case 1: cpu::write_dr<1>(value); break;
-            case 2: cpu::write_dr<2>(value); break;
-            default: cpu::write_dr<3>(value); break;
-        }
-        return 0;
-    }
-    if (reg == 6) {
-        v.dr6 = sanitised_dr6(value);
-        return 0;
-    }
-    if (reg != 7) return -static_cast<long>(XEN_EINVAL);
-    v.dr7 = sanitised_dr7(value);
-    cpu::write_dr<7>(v.dr7);
-    return 0;
+    const Result<> done = set_debug_register(current_arch(), reg, value);
+    return done ? 0 : to_hypercall_result(done.error());
 }
 
 long hypercall_get_debugreg(u64 reg, u64, u64, u64, u64, u64) {
-    const ArchVcpu& v = current_arch();
-    if (reg < 4) return static_cast<long>(v.dr[reg]);
-    if (reg == 6 || reg == 4) return static_cast<long>(v.dr6);
-    if (reg == 7 || reg == 5) return static_cast<long>(v.dr7);
-    return -static_cast<long>(XEN_EINVAL);
+    const Result<u64> value = get_debug_register(current_arch(), reg);
+    return value ? static_cast<long>(*value) : to_hypercall_result(value.error());
 }
 
 namespace {
@@ -80,6 +58,7 @@ Callback* callback_of(ArchVcpu& v, u32 type) {
         case CALLBACKTYPE_failsafe: return &v.failsafe;
         case CALLBACKTYPE_syscall: return &v.syscall;
         case CALLBACKTYPE_syscall32: return &v.syscall32;
+        case CALLBACKTYPE_sysenter: return &v.sysenter;
         default: return nullptr;
     }
 }
@@ -104,17 +83,12 @@ long hypercall_callback_op(u64 command, u64 arg, u64, u64, u64, u64) {
     if (command != CALLBACKOP_unregister) return -static_cast<long>(XEN_ENOSYS);
     const Result<callback_unregister> r = GuestPtr<callback_unregister>(arg).read();
     if (!r) return to_hypercall_result(r.error());
-    // These entries are needed for as long as the guest runs.
-    if (r->type == CALLBACKTYPE_event || r->type == CALLBACKTYPE_failsafe || r->type == CALLBACKTYPE_syscall)
-        return -static_cast<long>(XEN_EINVAL);
     if (r->type == CALLBACKTYPE_nmi) {
         v.traps[2] = {};
         return 0;
     }
-    Callback* c = callback_of(v, r->type);
-    if (c == nullptr) return -static_cast<long>(XEN_EINVAL);
-    *c = {};
-    return 0;
+    // The others are needed for as long as the guest runs.
+    return -static_cast<long>(callback_of(v, r->type) != nullptr ? XEN_EINVAL : XEN_ENOSYS);
 }
 
 namespace {

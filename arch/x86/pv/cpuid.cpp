@@ -2,6 +2,8 @@
 // The CPU as a PV guest sees it: its domain's policy, the few bits that are the vCPU's, and our own leaves.
 #include "arch/x86/pv/cpuid.hpp"
 
+#include <bit>
+
 #include "abi/cpu_features.hpp"
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
@@ -27,7 +29,7 @@ cpu::CpuidRegs xen_leaf(const CpuPolicy& p, const GuestTsc& tsc, u32 index, u32 
         case 1: return {interface_version, 0, 0, 0};
         case 2: return {1, 0x40000000, 1, 0};  // one hypercall page; MMU_PT_UPDATE_PRESERVE_AD works
         case 3: return guest_time_leaf(tsc, subleaf);
-        case 5: return {0, features().physical_bits, 0, 0};
+        case 5: return {0, static_cast<u32>(std::bit_width(layout::frame_count() - 1)) + page_shift, 0, 0};  // of all memory
         default: return {};
     }
 }

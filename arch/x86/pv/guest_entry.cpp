@@ -142,11 +142,11 @@ void deliver_nmi(ArchVcpu& v) {
 void deliver_failsafe(ArchVcpu& v) {
     Frame& f = v.guest;
     const Interrupted was = interrupt(v);
-    const u64 words[] = {f.rcx, f.r11,           cpu::read_ds(), cpu::read_es(), cpu::read_fs(), cpu::read_gs(),
-                         f.rip, was.cs_and_mask, was.rflags,     f.rsp,          f.ss & 0xffff};
+    const u64 words[] = {f.rcx, f.r11,           v.lost.ds,  v.lost.es, v.lost.fs,    v.lost.gs,
+                         f.rip, was.cs_and_mask, was.rflags, f.rsp,     f.ss & 0xffff};
     const u64 sp = was.sp - sizeof words;
     if (v.failsafe.address == 0 || !port::copy_to_guest(sp, words, sizeof words))
-        return crash_domain(v.vcpu->domain, "returning to user mode failed, and its failsafe callback cannot be entered");
+        return crash_domain(v.vcpu->domain, "its selectors are gone, and its failsafe callback cannot be entered");
     continue_at(v, v.failsafe.address, sp, v.failsafe.mask_events);
 }
 

@@ -21,7 +21,7 @@ void describe_tsc(Domain& d, xen_domctl_tsc_info& to) {
     to.incarnation = tsc.incarnation;
     if (tsc.mode == mode_native) return;
     to.gtsc_khz = tsc.emulated ? tsc.khz : cpu_khz();
-    to.elapsed_nsec = static_cast<u64>(now() - (tsc.emulated ? tsc.zero : 0));
+    to.elapsed_nsec = static_cast<u64>(now()) - (tsc.emulated ? static_cast<u64>(tsc.zero) : 0);
 }
 
 Result<> set_tsc(Domain& d, const xen_domctl_tsc_info& from) {

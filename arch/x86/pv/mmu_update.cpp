@@ -146,11 +146,12 @@ Result<> set_machine_to_physical(Batch& b, Maddr at, u64 pfn) {
 
 Result<> apply(Batch& b, const mmu_update& u) {
     const Maddr at(u.ptr & ~u64{7});
-    switch (u.ptr & 3) {
+    switch (u.ptr & 7) {
         case MMU_NORMAL_PT_UPDATE: return update_table(b, at, u.val, AccessedDirty::as_given, false);
         case MMU_PT_UPDATE_PRESERVE_AD: return update_table(b, at, u.val, AccessedDirty::preserve, false);
         case MMU_PT_UPDATE_NO_TRANSLATE: return update_table(b, at, u.val, AccessedDirty::as_given, true);
-        default: return set_machine_to_physical(b, Maddr(u.ptr & ~page_mask), u.val);
+        case MMU_MACHPHYS_UPDATE: return set_machine_to_physical(b, Maddr(u.ptr & ~page_mask), u.val);
+        default: return fail(XEN_ENOSYS);
     }
 }
 

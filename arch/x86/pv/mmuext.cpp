@@ -72,11 +72,7 @@ Result<> pin(Domain& d, Mfn mfn, unsigned level) {
 Result<> unpin(Domain& d, Mfn mfn) {
     PageInfo* page = find_page(mfn);
     if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
-    const bool was_pinned = page->fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit);
-    if (was_pinned) {
-        put_type_use(*page);
-        put_reference(*page);
-    }
+    const bool was_pinned = drop_pin(*page);
     put_reference(*page);
     if (!was_pinned) return fail(XEN_EINVAL);
     return {};

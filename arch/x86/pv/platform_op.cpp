@@ -51,6 +51,9 @@ Result<> perform(xen_platform_op& op) {
             if (op.u.settime64.mbz != 0) return fail(XEN_EINVAL);
             set_wall_clock(op.u.settime64.secs, op.u.settime64.nsecs, static_cast<Nanos>(op.u.settime64.system_time));
             return {};
+        case XENPF_cpu_online:  // all that can be are
+            if (op.u.cpu_ol.cpuid >= port::online_cpus()) return fail(XEN_EINVAL);
+            return {};
         case XENPF_get_cpuinfo: return get_cpu_info(op.u.pcpu_info);
         case XENPF_firmware_info: return firmware_info(op.u.firmware_info);
         case XENPF_efi_runtime_call: return efi_runtime_call(op.u.efi_runtime_call);

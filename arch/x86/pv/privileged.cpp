@@ -7,10 +7,13 @@
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/emul/privileged.hpp"
 #include "arch/x86/pv/cpuid.hpp"
+#include "arch/x86/pv/debug_registers.hpp"
 #include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/io_ports.hpp"
 #include "arch/x86/pv/msr.hpp"
+#include "arch/x86/pv/pte.hpp"
+#include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "core/domain/domain.hpp"
 #include "core/port/guest.hpp"
@@ -83,9 +86,16 @@ bool write_control(ArchVcpu& v, const PrivilegedOp& op) {
             set_task_switched(v, (value & x86::cr0::ts) != 0);
             return true;
         case 2: v.cr2 = v.vcpu->info->arch.cr2 = value; return true;
+        case 3: return set_kernel_root(v, mfn_of(Maddr(value & bits::frame))).has_value();
         case 4: write_guest_cr4(v, value); return true;
         default: return false;
     }
+}
+
+bool read_debug(ArchVcpu& v, const PrivilegedOp& op) {
+    const Result<u64> value = get_debug_register(v, op.system_register);
+    if (value) v.guest.gpr(op.reg) = *value;
+    return value.has_value();
 }
 
 bool do_xsetbv(ArchVcpu& v) {
@@ -140,6 +150,8 @@ bool execute(ArchVcpu& v, const PrivilegedOp& op) {
             return write_msr(v, static_cast<u32>(f.rcx), (f.rdx << 32) | static_cast<u32>(f.rax)).has_value();
         case PrivilegedKind::read_control: return read_control(v, op);
         case PrivilegedKind::write_control: return write_control(v, op);
+        case PrivilegedKind::read_debug: return read_debug(v, op);
+        case PrivilegedKind::write_debug: return set_debug_register(v, op.system_register, v.guest.gpr(op.reg)).has_value();
         case PrivilegedKind::clts: set_task_switched(v, false); return true;
         case PrivilegedKind::xsetbv: return do_xsetbv(v);
         case PrivilegedKind::cli:

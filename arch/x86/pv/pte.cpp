@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/pv/pte.hpp"
 
+#include "arch/x86/domain/features.hpp"
 #include "core/port/io_rights.hpp"
 #include "core/port/machine.hpp"
 #include "core/port/preempt.hpp"
@@ -19,6 +20,8 @@ constexpr PageType table_type(unsigned level) {
 
 Result<> acquire_device_l1(Domain& mapper, u64& entry) {
     const Mfn mfn = frame_of(entry);
+    // Address bits that the CPU does not have are reserved: translations through such an entry fault.
+    if (mfn.raw >> (features().physical_bits - page_shift) != 0) return fail(XEN_EPERM);
     if (!port::may_map_device_frame(mapper, mfn)) return fail(XEN_EPERM);
     // Device memory is never cached, whatever the guest asked (write-combining is entry 4 of the fixed PAT and stays).
     const u64 cache = entry & bits::cache;

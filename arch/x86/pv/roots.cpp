@@ -10,6 +10,14 @@ namespace {
 
 constexpr unsigned m2p_slot = index_of(layout::m2p_guest_start, 4);
 
+// A table that another vCPU takes apart meanwhile may be anything by now, and its "entries" any number: only RAM may be read.
+bool is_memory(Mfn mfn) {
+    const PageInfo* page = find_page(mfn);
+    return page != nullptr && !page->load().is_device();
+}
+
+}  // namespace
+
 Result<> take_root(Domain& d, Mfn mfn) {
     PageInfo* page = find_page(mfn);
     if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
@@ -26,14 +34,6 @@ void put_root(u64 root) {
     put_type_use(page);
     put_reference(page);
 }
-
-// A table that another vCPU takes apart meanwhile may be anything by now, and its "entries" any number: only RAM may be read.
-bool is_memory(Mfn mfn) {
-    const PageInfo* page = find_page(mfn);
-    return page != nullptr && !page->load().is_device();
-}
-
-}  // namespace
 
 void show_m2p(Mfn root) {
     table_of(root)[m2p_slot] = hypervisor_l4[m2p_slot];

@@ -10,6 +10,11 @@ namespace xylem::pv {
 // Writes the hypervisor's entries into an L4 that is about to be used by `domain`.
 void install_hypervisor_slots(Domain& domain, u64* l4);
 
+// A reference and a use as L4, which a vCPU holds of each root. XEN_EINVAL where the frame is no valid L4 of the domain. Giving
+// back takes a machine address; 0 is none.
+Result<> take_root(Domain& d, Mfn mfn);
+void put_root(u64 root);
+
 // MMUEXT_NEW_BASEPTR / NEW_USER_BASEPTR on the current vCPU: takes a reference and a type use of the L4 frame, drops the old
 // root's. A new kernel root is loaded at once (that flushes the TLB); user roots when user mode is entered. mfn 0 as user
 // root means none. XEN_EINVAL where the frame is no valid L4 of the domain.

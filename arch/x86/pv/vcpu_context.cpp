@@ -72,19 +72,12 @@ bool addresses_are_canonical(const vcpu_guest_context& c) {
 
 // The first context of a vCPU brings its page tables and descriptors along.
 Result<> take_resources(ArchVcpu& v, const vcpu_guest_context& c) {
-    Domain& d = v.vcpu->domain;
     const Mfn root(c.ctrlreg[3] >> page_shift);
-    PageInfo* page = find_page(root);
-    if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
-    if (Result<> r = get_type_use(*page, PageType::l4); !r) {
-        put_reference(*page);
-        return r;
-    }
+    TRY(take_root(v.vcpu->domain, root));
     u64 frames[14]{};
     for (unsigned i = 0; i < 14; ++i) frames[i] = c.gdt_frames[i];
     if (Result<> r = set_gdt(v, frames, static_cast<u32>(c.gdt_ents)); !r) {
-        put_type_use(*page);
-        put_reference(*page);
+        put_root(maddr_of(root).raw);
         return r;
     }
     drop_roots(v);
@@ -119,8 +112,7 @@ void set_entry_points(ArchVcpu& v, const vcpu_guest_context& c) {
 void set_control_registers(ArchVcpu& v, const vcpu_guest_context& c) {
     v.cr4 = c.ctrlreg[4] & features().guest_cr4_bits;
     v.virtual_ts = (c.ctrlreg[0] & x86::cr0::ts) != 0;
-    for (unsigned i = 0; i < 4; ++i)
-        v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
+    for (unsigned i = 0; i < 4; ++i) v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
     v.dr6 = sanitised_dr6(c.debugreg[6]);
     v.dr7 = sanitised_dr7(c.debugreg[7]);
 }

@@ -115,8 +115,10 @@ void get_vcpu_context(Vcpu& vcpu, vcpu_guest_context& c) {
 }
 
 Result<> set_vcpu_callbacks(Vcpu& v, const xen_domctl_ext_vcpucontext& c) {
-    if (!layout::is_canonical(c.syscall32_callback_eip)) return fail(XEN_EINVAL);
+    if (!layout::is_canonical(c.syscall32_callback_eip) || !layout::is_canonical(c.sysenter_callback_eip))
+        return fail(XEN_EINVAL);
     v.arch->syscall32 = {c.syscall32_callback_eip, c.syscall32_disables_events != 0};
+    v.arch->sysenter = {c.sysenter_callback_eip, c.sysenter_disables_events != 0};
     return {};
 }
 
@@ -125,9 +127,9 @@ void get_vcpu_callbacks(Vcpu& v, xen_domctl_ext_vcpucontext& c) {
     c.syscall32_callback_eip = v.arch->syscall32.address;
     c.syscall32_callback_cs = GUEST_CS64;
     c.syscall32_disables_events = v.arch->syscall32.mask_events;
-    c.sysenter_callback_eip = 0;  // PV guests are not told of SYSENTER
-    c.sysenter_callback_cs = 0;
-    c.sysenter_disables_events = 0;
+    c.sysenter_callback_eip = v.arch->sysenter.address;  // kept; PV guests are not told of SYSENTER
+    c.sysenter_callback_cs = v.arch->sysenter.address != 0 ? GUEST_CS64 : 0;
+    c.sysenter_disables_events = v.arch->sysenter.mask_events;
     c.vmce = {};
 }
 

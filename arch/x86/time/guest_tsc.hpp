@@ -17,7 +17,9 @@ struct GuestTsc {
     Nanos zero = 0;  // the system time at which it is (or would have been) 0
     time::Scale from_nanos, to_nanos;
 
-    constexpr u64 at(Nanos system) const { return system <= zero ? 0 : from_nanos.apply(static_cast<u64>(system - zero)); }
+    constexpr u64 at(Nanos system) const {
+        return system <= zero ? 0 : from_nanos.apply(static_cast<u64>(system) - static_cast<u64>(zero));
+    }
     // The clock's stamp in terms of what the guest's RDTSC gives.
     constexpr time::Stamp seen(const time::Stamp& s) const {
         return emulated ? time::Stamp{at(s.system), s.system, to_nanos} : s;

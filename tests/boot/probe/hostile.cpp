@@ -170,6 +170,7 @@ int hostile(unsigned guest) {
 }
 
 int refused() {
+    if (hypercall(__HYPERVISOR_xen_version) < 0) return std::puts("no hypercall gets through to the hypervisor"), 2;
     int bad = 0;
     const auto look = [&bad](const char* name, unsigned operation, long answer) {
         if (answer < 0) return;

@@ -80,10 +80,15 @@ int main(int count, char** words) {
     if (command == "free-pages") return free_pages();
     if (command == "cpu-times") return cpu_times();
     if (command == "wrong-version") return wrong_version();
+    if (command == "tsc") return time_stamp();
+    if (command == "tsc-mode" && count > 2) return time_stamp_mode(static_cast<unsigned>(std::atoi(words[2])));
+    if (command == "same-policy" && count > 2) return same_policy(static_cast<unsigned>(std::atoi(words[2])));
     if (command == "ports") return take_ports();
     if (command == "grants") return take_grants();
     if (command == "refused") return refused();
     if (command == "hostile" && count > 2) return hostile(static_cast<unsigned>(std::atoi(words[2])));
-    std::puts("probe: free-pages, cpu-times, wrong-version, ports, grants, refused, hostile DOMID");
+    std::puts(
+        "probe: free-pages, cpu-times, wrong-version, tsc, tsc-mode DOMID, same-policy DOMID, ports, grants, refused, hostile "
+        "DOMID");
     return 2;
 }

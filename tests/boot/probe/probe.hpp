@@ -28,5 +28,11 @@ int wrong_version();
 int free_pages();
 // Prints processor time in nanoseconds of each domain.
 int cpu_times();
+// Reads the TSC many times; prints the last. Fails where it goes back.
+int time_stamp();
+// The domain's TSC mode.
+int time_stamp_mode(unsigned domain);
+// Gives a domain the CPU policy that it has, then one that there is not; prints the answers.
+int same_policy(unsigned domain);
 
 }  // namespace probe

@@ -9,6 +9,7 @@
 #include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/segments.hpp"
 #include "arch/x86/pv/traps.hpp"
+#include "hw/x86/registers.hpp"
 
 extern "C" void pv_syscall_from_user(xylem::Frame* frame);
 
@@ -151,17 +152,17 @@ TEST_F(PvCpu, iret_with_interrupts_off_masks_events_but_not_the_machines) {
 
 TEST_F(PvCpu, bad_stacks_crash_the_guest) {
     for (u64 sp : {u64{0}, u64{0x8000}, layout::hypervisor_start + 64, layout::hypervisor_end, PvGuest::va(3) + 512}) {
-        g.domain->shut_down = false;
+        g.domain->shutting_down = false;
         v.guest.rsp = sp;
         inject(v, 6);
-        EXPECT_TRUE(g.domain->shut_down) << sp;
+        EXPECT_TRUE(g.domain->shutting_down) << sp;
     }
 }
 
 TEST_F(PvCpu, an_exception_without_a_handler_crashes_the_guest) {
     v.traps[6] = {};
     inject(v, 6);
-    EXPECT_TRUE(g.domain->shut_down);
+    EXPECT_TRUE(g.domain->shutting_down);
 }
 
 TEST_F(PvCpu, xsa_213_iret_inside_a_multicall_ends_it) {
@@ -236,9 +237,69 @@ TEST_F(PvCpu, a_gdt_needs_frames_nobody_can_write) {
 TEST_F(PvCpu, breakpoints_on_the_hypervisor_and_on_ports_are_not_set) {
     EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 0, layout::hypervisor_start), error(XEN_EPERM));
     EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 0, u64{1} << 47), error(XEN_EPERM));
-    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, 0x2003 | 2 << 16), 0);
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, 0x401), 0);
+    for (u64 bad : {u64{0x2000}, u64{0x1 | 2 << 16}, u64{0x80 | u64{2} << 28}})  // general detect, ports
+        EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, bad), error(XEN_EPERM)) << bad;
+    EXPECT_EQ(registers().dr[7], 0x401u);
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, 0xd400 | 2 << 16), 0);  // one that is off may be anything
     EXPECT_EQ(registers().dr[7], 0x400u | 2 << 16);
-    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 8, 0), error(XEN_EINVAL));
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, u64{1} << 32), error(XEN_EINVAL));
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 6, u64{1} << 32), error(XEN_EINVAL));
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 8, 0), error(XEN_ENODEV));
+}
+
+TEST_F(PvCpu, debug_registers_4_and_5_are_others_names) {
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 4, 0x4001), 0);
+    EXPECT_EQ(w.call(__HYPERVISOR_get_debugreg, 6), w.call(__HYPERVISOR_get_debugreg, 4));
+    EXPECT_EQ(v.dr6 & 0xe00f, 0x4001u);
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 5, 1), 0);
+    EXPECT_EQ(w.call(__HYPERVISOR_get_debugreg, 7), 0x401);
+    v.cr4 |= x86::cr4::de;
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 5, 0), error(XEN_ENODEV));
+    EXPECT_EQ(w.call(__HYPERVISOR_get_debugreg, 4), error(XEN_ENODEV));
+}
+
+// The addresses of breakpoints that are off are not loaded with the vCPU: another's may still be there.
+TEST_F(PvCpu, breakpoints_that_come_on_are_the_guests_own) {
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 1, 0x1234), 0);
+    registers().dr[1] = 0x5678;
+    EXPECT_EQ(w.call(__HYPERVISOR_set_debugreg, 7, 4), 0);
+    EXPECT_EQ(registers().dr[1], 0x1234u);
+}
+
+TEST_F(PvCpu, the_kernel_may_move_to_and_from_cr3_and_debug_registers) {
+    const auto run = [&](std::array<u8, 3> code) {
+        w.put(g, code.data(), code.size(), 0x800);
+        v.guest.rip = PvGuest::va(PvGuest::arguments) + 0x800;
+        v.guest.rflags = 0x202;
+        v.guest.error_code = 0;
+        handle_exception(v, 13, 0);
+        return v.guest.rip == PvGuest::va(PvGuest::arguments) + 0x803;
+    };
+    v.guest.rax = 0x401;
+    EXPECT_TRUE(run({0x0f, 0x23, 0xf8}));  // mov %rax, %dr7
+    v.guest.rax = 0x2001;
+    EXPECT_FALSE(run({0x0f, 0x23, 0xf8}));
+    EXPECT_TRUE(run({0x0f, 0x21, 0xfb}));  // mov %dr7, %rbx
+    EXPECT_EQ(v.guest.rbx, 0x401u);
+    v.guest.rax = v.kernel_root;
+    EXPECT_TRUE(run({0x0f, 0x22, 0xd8}));  // mov %rax, %cr3
+    v.guest.rax = maddr_of(g.frames[9]).raw;
+    EXPECT_FALSE(run({0x0f, 0x22, 0xd8}));  // no page table
+    v.guest.rax = maddr_of(dom0.frames[0]).raw;
+    EXPECT_FALSE(run({0x0f, 0x22, 0xd8}));
+    EXPECT_EQ(v.kernel_root, maddr_of(g.frames[0]).raw);
+}
+
+TEST_F(PvCpu, the_failsafe_callback_gets_the_selectors_that_are_gone) {
+    v.failsafe = {0x5800, true};
+    v.lost = {0x10, 0xa3, 0x20, 0x28};
+    deliver_failsafe(v);
+    EXPECT_EQ(v.guest.rip, 0x5800u);
+    EXPECT_EQ(v.vcpu->info->evtchn_upcall_mask, 1);
+    const auto s = stack(11);
+    const std::vector<u64> first{0x2222, 0x3333, 0x10, 0xa3, 0x20, 0x28, 0x1111};
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), s.begin()));
 }
 
 TEST_F(PvCpu, int_n_needs_a_gate_that_allows_the_mode) {

@@ -166,6 +166,16 @@ TEST_F(PvMmu, device_memory_is_mapped_uncached_by_those_who_may) {
     EXPECT_EQ(l1_entry(10) & bits::writable, 0u);
 }
 
+TEST_F(PvMmu, frames_beyond_the_address_width_are_nobodys) {
+    w.run(dom0);
+    const u64 last = u64{1} << (environment.features.physical_bits - 1);
+    for (u64 beyond = last * 2; beyond < u64{1} << 52; beyond *= 2) {
+        EXPECT_EQ(set_l1(9, beyond | rw), error(XEN_EPERM));
+        EXPECT_EQ(set_l1(9, beyond | last | ro), error(XEN_EPERM));
+    }
+    EXPECT_EQ(set_l1(9, last | rw), 0);  // a device above all memory
+}
+
 TEST_F(PvMmu, free_memory_is_no_device_even_to_the_hardware_domain) {
     w.run(dom0);
     u64 refused = 0;

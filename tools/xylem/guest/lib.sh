@@ -72,7 +72,7 @@ guest_do() {
         if [ $left -le 0 ]; then echo "guest_do: no answer from $1 to: $2"; show_log "$1"; xl list; return 124; fi
         sleep 0.2
     done
-    tail -c +$from "$log" | tr -d '\r' | grep -av 'xylem-domu: done'
+    tail -c +$from "$log" | tr -d '\r' | sed -e '/^xylem-domu: done /d' -e 's/xylem-domu: done .*//'
     return "${line##* }"
 }
 guest_number=0

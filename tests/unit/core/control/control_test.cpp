@@ -9,56 +9,20 @@
 
 #include "abi/mca.hpp"
 #include "arch/host/memory.hpp"
-#include "arch/host/pv.hpp"
 #include "core/console/console.hpp"
 #include "core/mem/frames.hpp"
+#include "tests/unit/core/control/tools.hpp"
 
 namespace xylem::host {
 namespace {
 
-class Control : public testing::Test {
+class Control : public Tools {
    protected:
-    Control() { w.run(dom0); }
-
-    static constexpr u64 list_offset = 1024;
-    static u64 va(u64 offset) { return PvGuest::va(PvGuest::arguments) + offset; }
     template <class T>
     const T* result(u64 offset = 0, PvGuest* g = nullptr) {
         const u64* words = (g != nullptr ? *g : dom0).words(PvGuest::arguments);
         return reinterpret_cast<const T*>(reinterpret_cast<const u8*>(words) + offset);
     }
-    template <class Handle>
-    static void point(Handle& handle, u64 to) {
-        std::memcpy(&handle, &to, sizeof to);
-    }
-    static xen_sysctl sysctl(u32 cmd) {
-        xen_sysctl op{};
-        op.cmd = cmd;
-        op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-        return op;
-    }
-    static xen_domctl domctl(u32 cmd, u16 domain) {
-        xen_domctl op{};
-        op.cmd = cmd;
-        op.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-        op.domain = domain;
-        return op;
-    }
-    long call(xen_sysctl& op) {
-        const long answer = w.call(__HYPERVISOR_sysctl, w.put(dom0, op));
-        op = *result<xen_sysctl>();
-        return answer;
-    }
-    long call(xen_domctl& op) {
-        const long answer = w.call(__HYPERVISOR_domctl, w.put(dom0, op));
-        op = *result<xen_domctl>();
-        return answer;
-    }
-    static long error(Errno e) { return to_hypercall_result(e); }
-
-    PvWorld w{2};
-    PvGuest& dom0 = w.add_guest(2);
-    PvGuest& other = w.add_guest();
 };
 
 TEST_F(Control, other_versions_and_other_domains_are_refused) {
@@ -71,7 +35,7 @@ TEST_F(Control, other_versions_and_other_domains_are_refused) {
     EXPECT_EQ(w.call(__HYPERVISOR_sysctl, bad_guest_address), error(XEN_EFAULT));
     s = sysctl(99);
     EXPECT_EQ(call(s), error(XEN_ENOSYS));
-    d = domctl(XEN_DOMCTL_createdomain, 0);
+    d = domctl(999, 0);
     EXPECT_EQ(call(d), error(XEN_ENOSYS));
     w.run(other);
     EXPECT_EQ(w.call(__HYPERVISOR_sysctl, w.put(other, sysctl(XEN_SYSCTL_sched_id))), error(XEN_EPERM));

@@ -91,6 +91,8 @@ TEST_F(CopyTest, refusals) {
     op = from_grant(9, 0, 1, 0);
     op.dest.domid = 1;  // another's page by frame number
     EXPECT_EQ(run(op), GNTST_permission_denied);
+    op.dest.domid = 44;
+    EXPECT_EQ(run(op), GNTST_bad_domain);
     op.dest.domid = 0;  // and one's own goes by DOMID_SELF only
     EXPECT_EQ(run(op), GNTST_permission_denied);
     op = from_grant(9, 0, 1, 0);

@@ -52,7 +52,7 @@ TEST_F(Irq, NumbersOutOfRange) {
     EXPECT_EQ(unmap(dom0, dom0, 5), error(XEN_EINVAL));
     EXPECT_EQ(unmap(dom0, dom0, ~0u), error(XEN_EINVAL));
     u32 port = 0;
-    EXPECT_EQ(try_bind_pirq(dom0, 5, true, &port), error(XEN_EINVAL));
+    EXPECT_EQ(try_bind_pirq(dom0, 5, true, &port), error(XEN_EPERM));
     EXPECT_EQ(try_bind_pirq(dom0, ~0u, true, &port), error(XEN_EINVAL));
     EXPECT_EQ(dom0.events->ports_in_use(), 0u);
     for (u64 command = 5; command < 32; ++command) {

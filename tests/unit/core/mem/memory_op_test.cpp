@@ -67,6 +67,32 @@ TEST_F(MemoryOpTest, populate_up_to_the_maximum) {
     EXPECT_EQ(list[70], 3u);
 }
 
+// A guest that gives back what it keeps mapped gets nothing for it until the last use is gone.
+TEST_F(MemoryOpTest, held_pages_count_against_the_maximum) {
+    guest.max_pages = 8;
+    auto list = populate(guest, 8);
+    for (u64 mfn : list) ASSERT_TRUE(get_writable(*find_page(Mfn(mfn)), guest.id));
+    auto r = reservation(list.data(), 8);
+    EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &r), 8);
+    EXPECT_EQ(guest.total_pages.load(), 8u);
+    u64 more = 0x2000;
+    auto one = reservation(&more, 1);
+    EXPECT_EQ(mem_op(guest, XENMEM_populate_physmap, &one), 0);
+    put_writable(*find_page(Mfn(list[0])));
+    EXPECT_EQ(guest.total_pages.load(), 7u);
+    EXPECT_EQ(mem_op(guest, XENMEM_populate_physmap, &one), 1);
+    EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &one), 1);
+    // The domain dies: what it let go and still holds leaves the account, and no later domain of its number gets at it.
+    PageInfo& kept = *find_page(Mfn(list[1]));
+    orphan_domain_page(guest, kept);
+    EXPECT_EQ(guest.total_pages.load(), 6u);
+    EXPECT_FALSE(get_reference(kept, guest.id));
+    EXPECT_FALSE(is_free(Mfn(list[1])));
+    for (u64 i = 1; i < 8; ++i) put_writable(*find_page(Mfn(list[i])));
+    EXPECT_EQ(guest.total_pages.load(), 0u);
+    EXPECT_EQ(frames().free_frames(), free_before);
+}
+
 TEST_F(MemoryOpTest, populate_refusals) {
     u64 one = 7;
     auto r = reservation(&one, 1, 10);
@@ -100,14 +126,15 @@ TEST_F(MemoryOpTest, increase_and_decrease) {
     EXPECT_EQ(mem_op(guest, XENMEM_increase_reservation, &r), 4);
     EXPECT_EQ(guest.total_pages.load(), 16u);
     EXPECT_EQ(port::get_m2p(Mfn(list[3])), invalid_m2p_entry);
-    // A frame that is still used somewhere leaves the account now and is freed later.
+    // A frame that is still used somewhere is freed later, and stays on the account until then.
     PageInfo& used = *find_page(Mfn(list[1]));
     ASSERT_TRUE(get_reference(used, guest.id));
     EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &r), 4);
-    EXPECT_EQ(guest.total_pages.load(), 0u);
+    EXPECT_EQ(guest.total_pages.load(), 1u);
     EXPECT_FALSE(is_free(mfn_of(used)));
     put_reference(used);
     EXPECT_TRUE(is_free(mfn_of(used)));
+    EXPECT_EQ(guest.total_pages.load(), 0u);
     EXPECT_EQ(frames().free_frames(), free_before);
     EXPECT_EQ(mem_op(guest, XENMEM_decrease_reservation, &r), 0);  // not the guest's any more
 
@@ -261,7 +288,7 @@ TEST_F(MemoryOpTest, numbers) {
     EXPECT_EQ(mem_op(guest, XENMEM_current_reservation, &d), error(XEN_EPERM));
     d.domid = 99;
     EXPECT_EQ(mem_op(dom0, XENMEM_current_reservation, &d), error(XEN_ESRCH));
-    EXPECT_EQ(mem_op(guest, XENMEM_maximum_ram_page, nullptr), static_cast<long>(layout::frame_count()) - 1);
+    EXPECT_EQ(mem_op(guest, XENMEM_maximum_ram_page, nullptr), static_cast<long>(layout::frame_count()));
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_freed_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_shared_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_vnumainfo, nullptr), error(XEN_EOPNOTSUPP));

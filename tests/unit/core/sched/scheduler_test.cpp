@@ -377,6 +377,10 @@ TEST(SchedOp, PollEndsByTimeoutOrPort) {
         done = 2;
         op.nr_ports = 129;
         EXPECT_EQ(sched_op(me, SCHEDOP_poll, reinterpret_cast<u64>(&op)), to_hypercall_result(XEN_EINVAL));
+        evtchn_port_t nobodys = 9;
+        op.nr_ports = 1;
+        op.ports.p = &nobodys;
+        EXPECT_EQ(sched_op(me, SCHEDOP_poll, reinterpret_cast<u64>(&op)), to_hypercall_result(XEN_EINVAL));
         EXPECT_EQ(sched_op(me, SCHEDOP_poll, host::bad_guest_address), to_hypercall_result(XEN_EFAULT));
         done = 3;
     });
