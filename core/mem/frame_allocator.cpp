@@ -160,11 +160,5 @@ u64 FrameAllocator::total_frames() const {
     Guard g(lock_);
     return total_;
 }
-u64 FrameAllocator::largest_free_order() const {
-    Guard g(lock_);
-    u32 all = 0;
-    for (u32 present : orders_present_) all |= present;
-    return all == 0 ? 0 : static_cast<u64>(std::bit_width(all)) - 1;
-}
 
 }  // namespace xylem

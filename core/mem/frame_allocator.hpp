@@ -28,7 +28,6 @@ class FrameAllocator {
     // Those whose addresses are at least 2^from_bits (0: no lower bound) and below 2^to_bits. Walks the lists: for tools only.
     u64 free_frames_between(unsigned from_bits, unsigned to_bits) const;
     u64 total_frames() const;  // ever added
-    u64 largest_free_order() const;
 
    private:
     static constexpr unsigned zones = 41;

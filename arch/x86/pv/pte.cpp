@@ -68,22 +68,13 @@ Result<> acquire_entry(Domain& mapper, DomId owner, unsigned level, u64& entry) 
     if (!is_present(entry)) return {};
     if ((entry & ~upper_allowed) != 0) return fail(XEN_EINVAL);
     entry |= bits::user;
-    PageInfo* page = find_page(frame_of(entry));
     // Tables are always the mapper's own.
-    if (page == nullptr || !get_reference(*page, mapper.id)) return fail(XEN_EINVAL);
-    if (Result<> r = get_type_use(*page, table_type(level - 1)); !r) {
-        put_reference(*page);
-        return r;
-    }
-    return {};
+    return get_typed(find_page(frame_of(entry)), mapper.id, table_type(level - 1));
 }
 
 void release_entry(unsigned level, u64 entry) {
     if (level == 1) return release_l1(entry);
-    if (!is_present(entry)) return;
-    PageInfo& page = *find_page(frame_of(entry));
-    put_type_use(page);
-    put_reference(page);
+    if (is_present(entry)) put_typed(*find_page(frame_of(entry)));
 }
 
 }  // namespace xylem::pv
