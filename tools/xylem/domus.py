@@ -35,10 +35,12 @@ lend_device() {  # what xl would write for pci=, without an IOMMU to ask for
 }
 run() {  # name, what dom0 does meanwhile
     short=${1//\//-} log=/var/log/xen/console/guest-$short.log answers=0
-    xl create -q /xylem/$short.cfg || echo "create failed"
-    id=$(xl domid $short)
-    [ -n "$2" ] && { $2; meanwhile=$?; }
-    soon said '^verdict: \|^panic: \|^echo: answered '
+    if xl create -q /xylem/$short.cfg; then
+        [ -n "$2" ] && { id=$(xl domid $short); $2; meanwhile=$?; }
+        soon said '^verdict: \|^panic: \|^echo: answered '
+    else
+        meanwhile="xl create did"
+    fi
     echo "guest $1 said:"; tr -d '\r' < $log | sed 's/^/| /'
     [ -n "$2" ] && echo "| = host/$2 fails: $meanwhile"
     echo "guest $1 ends"
@@ -87,5 +89,5 @@ def transcript(name, text, seconds):
     # an appliance has no verdict: that it answered is what it is for
     end = next((line for line in lines if re.match(r"verdict: |echo: answered [1-9]", line)), None)
     if problem or not end:
-        return guests.Transcript(values, "ERROR", problem or "no verdict", seconds)
+        return guests.Transcript(values, "ERROR", problem or "xl create failed" * (not lines) or "no verdict", seconds)
     return guests.Transcript(values, end.split(" ")[1] if end.startswith("verdict") else "SUCCESS", end, seconds)
