@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One operation on a lent PCI device, in the page shared with its backend. The backend may lie: the answer is copied once, after it
-// said that it is done, and an unknown error is an error.
+// One operation on a lent PCI device, in the page shared with its backend. The backend may lie: the answer is copied once, after
+// it said that it is done, and an unknown error is an error.
 #pragma once
 
 #include <atomic>
@@ -46,9 +46,7 @@ class PciOperation {
         disable_msi = XEN_PCI_OP_disable_msi,
     };
 
-    explicit PciOperation(void* page) : page_(static_cast<xen_pci_sharedinfo*>(page)) {
-        __builtin_memset(page, 0, page_size);
-    }
+    explicit PciOperation(void* page) : page_(static_cast<xen_pci_sharedinfo*>(page)) { __builtin_memset(page, 0, page_size); }
 
     bool is_busy() const { return (flags().load(std::memory_order_acquire) & active) != 0; }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PCI devices that another domain lends us [xen/io/pciif.h]: configuration space by one operation at a time through a shared page.
+// PCI devices that another domain lends us [xen/io/pciif.h]: configuration space by one operation at a time through a shared
+// page.
 #pragma once
 
 #include "abi/io.hpp"

@@ -17,6 +17,9 @@ MEANWHILE = {"frontends": "pings", "echo-appliance": "echoes", "pci": "lend_devi
 PCI_DEVICE = ["-device", "edu,addr=9"]
 LIBRARY = r"""
 ip link add xenbr0 type bridge; ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up
+# Debian's vif-bridge does this, and more, in so many processes that xl gives up on a machine that is busy otherwise.
+printf '%s\n' '#!/bin/sh' '[ "$1" = online ] || exit 0' 'ip link set $vif master xenbr0 && ip link set $vif up' \
+    'xenstore-write "$XENBUS_PATH/hotplug-status" connected' > /tmp/vif; chmod +x /tmp/vif
 soon() {  # until the command succeeds; half a minute
     for i in $(seq 1 150); do "$@" && return 0; sleep 0.2; done; return 1
 }
@@ -53,26 +56,29 @@ def config(name, case):
     lines = [f'name="{name.replace("/", "-")}"', 'type="pv"', f'kernel="/xylem/{case.image.name}"', "memory=32", f"vcpus={case.vcpus or 1}",
              f'cmdline="{"ip=10.9.0.2" if name == "echo-appliance" else case.line}"', 'on_poweroff="destroy"', 'on_reboot="destroy"', 'on_crash="destroy"']
     if name in NETWORKED:
-        lines.append('vif=["mac=00:16:3e:00:00:01,bridge=xenbr0"]')
+        lines.append('vif=["mac=00:16:3e:00:00:01,bridge=xenbr0,script=/tmp/vif"]')
     if name == "frontends":
         lines.append('disk=["format=raw,vdev=xvda,access=rw,target=/tmp/disk.img"]')
     return "\n".join(lines + [""]).encode()
 
 
-def machine(side, names, cases):
+def machine(side, names, cases, icount=False):
     files = {f"{name.replace('/', '-')}.cfg": config(name, cases[name]) for name in names}
     files |= {cases[name].image.name: cases[name].image.read_bytes() for name in names}
     files["disk.img"] = guests.numbered_sectors()
     calls = "".join(f"run {name} {MEANWHILE.get(name, '')}\n" for name in names)
     # eager-fpu: see RIG.md, real Xen's lazy FPU switching and QEMU do not agree
     return Machine(hypervisor=side, cpus=1, memory=1024, dom0_memory=512, script=LIBRARY + "cp /xylem/disk.img /tmp/disk.img\n" + calls + "true\n",
-                   arguments="spec-ctrl=eager-fpu" if side == "xen" else "", files=files, extra=PCI_DEVICE)
+                   arguments="spec-ctrl=eager-fpu" if side == "xen" else "", files=files, extra=PCI_DEVICE,
+                   icount=icount)
 
 
-def run(side, names):
-    """One boot; {name: Transcript}."""
+def run(side, names, icount=False, echo=False):
+    """One boot; {name: Transcript}. With icount QEMU counts instructions as nanoseconds."""
     started = time.monotonic()
-    with Boot(machine(side, names, guests.cases()), quiet_limit=300, total_limit=900, log=guests.LOGS / f"domus.{side}.log") as boot:
+    guests.LOGS.mkdir(parents=True, exist_ok=True)
+    ready = machine(side, names, guests.cases(), icount)
+    with Boot(ready, quiet_limit=300, total_limit=900, echo=echo, log=guests.LOGS / f"domus.{side}.log") as boot:
         try:
             boot.finish()
         except BootError:
