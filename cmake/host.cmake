@@ -33,3 +33,9 @@ foreach(source ${FUZZERS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   target_link_libraries(${name} lzma zstd z lz4)
 endforeach()
+
+# The guest kit's frontends against backends that the tests play (tests/kit/fake_kit.hpp).
+file(GLOB KIT_TESTS CONFIGURE_DEPENDS tests/kit/*.cpp)
+file(GLOB TEXT_SOURCES CONFIGURE_DEPENDS base/text/*.cpp)
+add_executable(kit_tests ${KIT_TESTS} ${TEXT_SOURCES} guest/lib/frontend.cpp guest/lib/blkfront.cpp guest/lib/netfront.cpp guest/lib/pcifront.cpp)
+target_link_libraries(kit_tests GTest::gtest GTest::gtest_main)

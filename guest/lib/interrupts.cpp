@@ -2,8 +2,10 @@
 #include "guest/lib/interrupts.hpp"
 
 #include "guest/kit/calls.hpp"
+#include "guest/kit/console.hpp"
 #include "guest/lib/events.hpp"
 #include "guest/lib/irq_space.hpp"
+#include "guest/lib/storm_guard.hpp"
 #include "guest/lib/time.hpp"
 
 namespace xylem::interrupts {
@@ -15,12 +17,11 @@ struct Line {
     void* argument;
     u32 pirq, port;
     bool needs_eoi;
-    u32 count;  // in this second
-    Nanos second;
+    StormGuard guard;
 };
 Space space;
-Line lines[64];
-u32 storm_count;
+Line lines[64]{};
+u32 storm_count, limit = storm_limit;
 
 Result<> answer(long r) {
     if (r < 0) return fail(static_cast<Errno>(-r));
@@ -33,20 +34,12 @@ void end_of_interrupt(const Line& line) {
     kit::call_physdev(PHYSDEVOP_eoi, &request);
 }
 
-bool is_storm(Line& line) {
-    const Nanos now = time::now();
-    if (now - line.second > 1'000'000'000) {
-        line.second = now;
-        line.count = 0;
-    }
-    return ++line.count > storm_limit;
-}
-
 void on_port(u32 port, void* argument) {
     auto& line = *static_cast<Line*>(argument);
-    if (is_storm(line)) {
+    if (line.guard.is_storm(time::now(), limit)) {
         ++storm_count;
         events::mask(port);
+        kit::print("interrupts: more than {} of pirq {} within a second; it stays masked", limit, line.pirq);
         return;
     }
     line.handler(line.argument);
@@ -56,7 +49,7 @@ void on_port(u32 port, void* argument) {
 // From pirq to handler; undone by the caller when it fails.
 Result<> bind(u32 irq, u32 pirq, bool shared, Handler handler, void* argument) {
     Line& line = lines[irq];
-    line = {handler, argument, pirq, 0, true, 0, 0};
+    line = {handler, argument, pirq, 0, true, {}};
     physdev_irq_status_query_t query{.irq = pirq, .flags = 0};
     if (kit::call_physdev(PHYSDEVOP_irq_status_query, &query) == 0) line.needs_eoi = (query.flags & XENIRQSTAT_needs_eoi) != 0;
     line.port = TRY(events::bind_pirq(pirq, shared, on_port, &line));
@@ -87,6 +80,10 @@ Result<u32> connect_message(physdev_map_pirq_t& request, Handler handler, void* 
 
 u32 storms() {
     return storm_count;
+}
+
+void set_storm_limit(u32 per_second) {
+    limit = per_second;
 }
 
 Result<u32> connect_gsi(u32 gsi, bool level, bool low, Handler handler, void* argument) {

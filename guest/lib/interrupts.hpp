@@ -17,8 +17,9 @@ Result<u32> connect_msix(const pci::Device& d, u32 entry, Handler handler, void*
 Result<u32> connect_msi(const pci::Device& d, Handler handler, void* argument);
 Result<> disconnect(u32 irq);
 
-// A handler that fires more often than this within one second is a storm: its port stays masked and count_storms tells.
+// A handler that fires more often than this within one second is a storm: its port stays masked, and storms() counts it.
 inline constexpr u32 storm_limit = 100'000;
 u32 storms();
+void set_storm_limit(u32 per_second);
 
 }  // namespace xylem::interrupts

@@ -12,6 +12,7 @@
 #include "core/domain/create.hpp"
 #include "core/mem/frames.hpp"
 #include "core/port/machine.hpp"
+#include "core/port/vcpu_state.hpp"
 #include "hw/x86/registers.hpp"
 #include "init/dom0/image/loader.hpp"
 #include "init/dom0/layout.hpp"
@@ -104,6 +105,13 @@ void load_kernel(const image::ElfImage& elf, const image::PvKernel& kernel, u64 
         write_bytes(to, file.data(), file.size());
         write_bytes(to + file.size(), nullptr, s.memsz - file.size());
     });
+}
+
+// Older kernels call through a page of theirs that is to be filled before their first instruction (note HYPERCALL_PAGE).
+void fill_hypercall_page(const image::PvKernel& kernel) {
+    if (!kernel.hypercall_page) return;
+    const u64 pfn = (*kernel.hypercall_page - kernel.virt_base) >> page_shift;
+    port::write_hypercall_page(layout::direct_map(maddr_of(memory.at(pfn))));
 }
 
 void write_m2p() {
@@ -211,6 +219,7 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
 
     fill_up(d, l.end_pfn);
     load_kernel(*elf, *kernel, l.end_pfn);
+    fill_hypercall_page(*kernel);
     frames().add(mfn_of(unpacked.start), unpacked_pages);
     if (initrd != nullptr) take_initrd(d, *initrd);
     fill_up(d, pages);

@@ -21,6 +21,7 @@ import check_deps  # noqa: E402
 LINE_LIMIT = 600
 SCRIPTS = {".py", ".sh"}
 FOLDER_README_LINES = 30
+KIT_LINES, HELLO_BYTES = 10_000, 65_536
 STARTUP_BYTES = 8   # one pointer: liblzma chooses its CRC function so
 
 
@@ -132,8 +133,18 @@ def check_image():
     return problems
 
 
+def check_kit():
+    """The guest kit stays small: its lines, and a guest that says hello."""
+    lines = sum(len((ROOT / name).read_text().splitlines()) for name in tracked() if name.startswith("guest/") and is_source(name))
+    problems = [f"guest/ has {lines} lines; {KIT_LINES} are the limit"] if lines >= KIT_LINES else []
+    hello = build.tree("guest") / "hello.elf"
+    if hello.exists() and hello.stat().st_size >= HELLO_BYTES:
+        problems.append(f"{hello} has {hello.stat().st_size} bytes; {HELLO_BYTES} are the limit")
+    return problems
+
+
 CHECKS = {"rules": check_rules, "format": check_format, "licence": check_licence, "size": check_size,
-          "documents": check_documents, "scripts": check_scripts, "image": check_image}
+          "documents": check_documents, "scripts": check_scripts, "image": check_image, "kit": check_kit}
 NAMES = list(CHECKS)
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from . import build, command_check, debian, guests, packages
+from . import build, command_check, debian, guest_suite, packages
 from .say import ROOT, Failure, say
 from .suite import Suite
 
@@ -228,11 +228,11 @@ def follow(suite, worker):
 
 def run_guests(suite, wants, options):
     """The guest kit's test guests, each on Debian's Xen and on Xylem."""
-    if wants.pattern and not any(wants.wants("guests", name) for name in guests.names()):
+    if wants.pattern and not any(wants.wants("guests", name) for name in guest_suite.names()):
         return
     build.hypervisor()
     suite.heading("test guests on Debian's Xen and on Xylem; transcripts in build/guest-logs")
-    guests.run_all(suite, wants.wants, options.jobs)
+    guest_suite.run_all(suite, wants.wants, options.jobs)
 
 
 def list_names(options, wants):
@@ -240,7 +240,7 @@ def list_names(options, wants):
     folder = build.tree("host")
     names += [f"unit {name}" for program in unit_programs(folder) for name in unit_names(program)]
     names += [f"fuzz {path.name}" for path in sorted((ROOT / "tests/fuzz").glob("*_fuzz.cpp"))]
-    names += [f"guests {name}" for name in guests.names()]
+    names += [f"guests {name}" for name in guest_suite.names()]
     names += [f"boot {name}" for name in pytest_names(options)[1]]
     for name in names:
         if wants.wants(*name.split(" ", 1)):

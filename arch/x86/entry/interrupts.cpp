@@ -112,7 +112,7 @@ Frame* handle_from_hypervisor(Frame* frame) {
         ArchVcpu& v = current_arch();
         const u32 error = frame->error_code;
         __builtin_memmove(&v.guest, frame, FRAME_ERROR_CODE);
-        pv::inject_with_error(v, vector, error);
+        pv::deliver_iret_fault(v, vector, error, cpu::read_cr2());
         return &v.guest;
     }
     report_fault(*frame);

@@ -88,6 +88,12 @@ u32 fetch(ArchVcpu& v, u8* to, u32 bytes) {
     return to_border < bytes && port::copy_from_guest(to, rip, to_border) ? static_cast<u32>(to_border) : 0;
 }
 
+void deliver_iret_fault(ArchVcpu& v, u32 vec, u32 error, u64 fault_address) {
+    v.guest.error_code = error;
+    if (vec == vector::page_fault && layout::in_hypervisor(fault_address) && handle_window_fault(v, fault_address)) return;
+    inject_with_error(v, vec, error);
+}
+
 void handle_exception(ArchVcpu& v, u32 vec, u64 fault_address) {
     switch (vec) {
         case vector::page_fault: return page_fault(v, fault_address);

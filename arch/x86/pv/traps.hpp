@@ -5,6 +5,9 @@
 
 namespace xylem::pv {
 
+// The way to the guest faulted: on selectors, addresses or flags that it asked for itself.
+void deliver_iret_fault(ArchVcpu& v, u32 vector, u32 error, u64 fault_address);
+
 // An exception (or int 0x80) raised by the running PV guest; registers in v.guest. Interrupts on.
 void handle_exception(ArchVcpu& v, u32 vector, u64 fault_address);
 

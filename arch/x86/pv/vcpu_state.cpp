@@ -183,6 +183,7 @@ void write_hypercall_page(void* page) {
         std::memcpy(entry, call, sizeof call);
         entry[4] = static_cast<u8>(i);
     }
+    std::memset(entries + 32 * __HYPERVISOR_iret, 0xcc, 32);
     std::memcpy(entries + 32 * __HYPERVISOR_iret, last, sizeof last);
 }
 

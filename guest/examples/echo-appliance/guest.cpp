@@ -23,6 +23,7 @@ bool parse_ip(std::string_view text, ether::Ip& out) {
 
 void serve(netfront::Card& card, const ether::Ip& ip) {
     const ether::Host me{card.mac(), ip};
+    kit::print("net: up");
     static u8 frame[2048], answer[2048];
     u64 answered = 0;
     while (!xenbus::read("data/stop")) {

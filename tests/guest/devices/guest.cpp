@@ -7,6 +7,7 @@
 #include "guest/kit/start.hpp"
 #include "guest/lib/acpi.hpp"
 #include "guest/lib/events.hpp"
+#include "guest/lib/interrupts.hpp"
 #include "guest/lib/story.hpp"
 #include "guest/lib/time.hpp"
 
@@ -115,6 +116,32 @@ void network(e1000e::Wait wait) {
     card.stop();
 }
 
+// A device whose line stays raised because nobody acknowledges: the kit masks it and lives on.
+void storm() {
+    constexpr u32 reg_raise = 0x60, reg_acknowledge = 0x64;
+    const auto device = pci::find_id(0x1234, 0x11e8);
+    if (!device) story::error("no edu device");
+    pci::enable(*device);
+    const auto mapped = map_machine(Maddr(pci::bar(*device, 0)), page_size);
+    if (!mapped) story::error("no memory for the edu device's registers");
+    auto* const registers = static_cast<volatile u8*>(*mapped);
+    const auto reg = [=](u32 at) { return reinterpret_cast<volatile u32*>(registers + at); };
+    static volatile u32 taken;
+    interrupts::set_storm_limit(200);
+    const auto irq = interrupts::connect_intx(*device, [](void*) { taken = taken + 1; }, nullptr);
+    story::is("storm/connect", irq.has_value());
+    *reg(reg_raise) = 1;
+    const Nanos until = time::now() + 20'000'000'000;
+    while (interrupts::storms() == 0 && time::now() < until) time::sleep(1'000'000);
+    story::equal("storm/noticed", interrupts::storms(), 1);
+    story::equal("storm/taken until then", taken, 200);
+    const u32 before = taken;
+    time::sleep(20'000'000);
+    story::equal("storm/silent then", taken - before, 0);
+    *reg(reg_acknowledge) = 1;
+    story::succeeds("storm/disconnect", interrupts::disconnect(*irq));
+}
+
 }  // namespace
 
 void kit::guest_main() {
@@ -127,6 +154,7 @@ void kit::guest_main() {
     memory_for_devices();
     disk(messages ? nvme::Wait::msix : nvme::Wait::intx);
     network(messages ? e1000e::Wait::msix : e1000e::Wait::intx);
+    if (!messages) storm();
     mask_events();
     story::end();
 }

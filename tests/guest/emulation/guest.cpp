@@ -22,14 +22,15 @@ void show_leaf(u32 leaf, u32 subleaf, u32 mask_a = ~0u, u32 mask_b = ~0u, u32 ma
 
 void identification() {
     show_leaf(0, 0, 0);
-    show_leaf(1, 0, ~0u, 0x00ff);  // the APIC's number and the CLFLUSH size are the machine's
+    constexpr u32 mtrr = 1u << 12;
+    show_leaf(1, 0, ~0u, 0x00ff, ~0u, ~mtrr);  // the APIC's number and the CLFLUSH size are the machine's
     show_leaf(6, 0);
     show_leaf(7, 0);
     show_leaf(0xd, 0);
     show_leaf(0xd, 1);
     show_leaf(0xd, 2);
     show_leaf(0x80000000, 0);
-    show_leaf(0x80000001, 0);
+    show_leaf(0x80000001, 0, ~0u, ~0u, ~0u, ~mtrr);
     show_leaf(0x80000007, 0);
     show_leaf(0x80000008, 0);
     show_leaf(0x40000003, 0, 7, 0, 0, 0);
@@ -37,6 +38,7 @@ void identification() {
     show_leaf(0x40000005, 0);
     show_leaf(0x40000006, 0);
     const CpuidAnswer features = cpuid(1), structured = cpuid(7), extended = cpuid(0x80000001);
+    story::show("cpuid/mtrr", (features.d & mtrr) != 0);
     story::is("hidden/vmx, monitor, pcid, x2apic's deadline", (features.c & (1u << 5 | 1u << 17 | 1u << 24)) == 0);
     story::is("hidden/pse, pge, pse36, vme", (features.d & (1u << 1 | 1u << 3 | 1u << 13 | 1u << 17)) == 0);
     story::is("hidden/smep, smap, umip, pku, la57, invpcid",

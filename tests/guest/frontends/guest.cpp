@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // A domU among Debian's backends: the store, a disk, a network. It asks, answers, and is done.
-#include "guest/kit/calls.hpp"
 #include "guest/kit/memory.hpp"
 #include "guest/kit/start.hpp"
 #include "guest/lib/blkfront.hpp"
@@ -101,10 +100,6 @@ void network() {
 }  // namespace
 
 void kit::guest_main() {
-    vcpu_runstate_info_t state{};
-    vcpu_op(VCPUOP_get_runstate_info, 0, &state);
-    const u64 alive = state.time[RUNSTATE_running] + state.time[RUNSTATE_runnable] + state.time[RUNSTATE_blocked];
-    story::remark("first line after {} us, {} us of them running", alive / 1000, state.time[RUNSTATE_running] / 1000);
     events::start();
     time::start();
     unmask_events();
