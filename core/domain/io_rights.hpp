@@ -3,9 +3,9 @@
 // XEN_DOMCTL_iomem_permission.
 #pragma once
 
-#include "base/range_set.hpp"
 #include "base/sync/spinlock.hpp"
 #include "base/types.hpp"
+#include "core/domain/range_set.hpp"
 
 namespace xylem {
 

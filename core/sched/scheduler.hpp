@@ -17,9 +17,9 @@
 namespace xylem::sched {
 
 // How the policy is tuned; the defaults are what users of credit2 expect.
-inline constexpr Nanos slice = 10'000'000;       // a CPU-bound vCPU runs that long while others wait
+inline constexpr Nanos slice = 10'000'000;             // a CPU-bound vCPU runs that long while others wait
 inline constexpr Nanos default_ratelimit = 1'000'000;  // nobody is preempted before
-inline constexpr Nanos sleep_bonus = 5'000'000;  // how far behind (virtual time) a sleeper may come back
+inline constexpr Nanos sleep_bonus = 5'000'000;        // how far behind (virtual time) a sleeper may come back
 inline constexpr Nanos cap_period = 10'000'000;
 inline constexpr u32 default_weight = 256;
 inline constexpr u32 max_weight = 65535;

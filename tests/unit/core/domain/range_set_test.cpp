@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Ranges of numbers against a plain set of them.
-#include "base/range_set.hpp"
+#include "core/domain/range_set.hpp"
 
 #include <gtest/gtest.h>
 
