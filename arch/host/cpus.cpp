@@ -251,8 +251,8 @@ namespace port {
 void dump_guest_state(Vcpu&) {
     ++host::environment.guest_crashes;
 }
-bool may_map_device_frame(const Domain& d, Mfn) {
-    return d.is_hardware_domain && host::environment.device_frames_allowed;
+bool may_map_device_frames(const Domain& d, Mfn first, Mfn last) {
+    return d.io.has_frames(first.raw, last.raw) && host::environment.device_frames_allowed;
 }
 bool is_read_only_device_frame(Mfn mfn) {
     return mfn.raw == host::environment.read_only_device_frame;

@@ -7,6 +7,7 @@
 
 #include "abi/xen.hpp"
 #include "base/sync/spinlock.hpp"
+#include "core/domain/io_rights.hpp"
 #include "core/domain/vcpu.hpp"
 #include "core/mem/heap.hpp"
 
@@ -60,6 +61,8 @@ struct Domain {
 
     // What XENMEM_set_memory_map stored for the domain, or null. Owned; core/mem/memory_op.
     MemoryMap* memory_map = nullptr;
+
+    IoRights io;
 
     // --- shared with the guest -------------------------------------------------------------------------------------------------
     Mfn shared_mfn = invalid_mfn;

@@ -29,10 +29,9 @@ Result<DomainRef> subject(Domain& caller, domid_t id) {
 Result<> map_gsi(Domain& caller, Domain& domain, physdev_map_pirq& op) {
     if (op.index < 0) return fail(XEN_EINVAL);
     const Gsi gsi(static_cast<u32>(op.index));
-    // Both must be allowed to have it: the one who gives and the one who gets.
-    if (!has_irq_permission(caller, gsi) || !has_irq_permission(domain, gsi)) return fail(XEN_EPERM);
+    if (!has_irq_permission(caller, gsi)) return fail(XEN_EPERM);
     op.pirq = static_cast<int>(TRY(domain.pirqs->map_gsi(gsi, op.pirq)).raw);
-    return {};
+    return set_irq_permission(domain, gsi, true);  // who maps it for another gives it to him
 }
 
 // A block of MSIs of the size that the device can have next to the wanted one: the guest is told how many it got.

@@ -225,6 +225,13 @@ void PirqTable::unmap_all() {
     page = std::move(end_page_);
 }
 
+Result<Gsi> PirqTable::gsi_of(Pirq pirq) {
+    Guard guard(lock_);
+    const Entry* e = find(pirq);
+    if (e == nullptr || e->kind != Kind::gsi) return fail(XEN_EINVAL);
+    return e->gsi;
+}
+
 void PirqTable::permit(Gsi gsi, bool allowed) {
     Guard guard(lock_);
     u64& word = permitted_[gsi.raw / 64];

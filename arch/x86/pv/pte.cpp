@@ -22,7 +22,7 @@ Result<> acquire_device_l1(Domain& mapper, u64& entry) {
     const Mfn mfn = frame_of(entry);
     // Address bits that the CPU does not have are reserved: translations through such an entry fault.
     if (mfn.raw >> (features().physical_bits - page_shift) != 0) return fail(XEN_EPERM);
-    if (!port::may_map_device_frame(mapper, mfn)) return fail(XEN_EPERM);
+    if (!port::may_map_device_frames(mapper, mfn, mfn)) return fail(XEN_EPERM);
     // Device memory is never cached, whatever the guest asked (write-combining is entry 4 of the fixed PAT and stays).
     const u64 cache = entry & bits::cache;
     if (cache == 0 || cache == bits::write_through || cache == (bits::large_or_pat | bits::write_through))
