@@ -33,6 +33,7 @@ namespace host {
 namespace {
 
 PerCpu per_cpus[max_cpus];
+recorder::Ring recorders[max_cpus];
 Registers all_registers[max_cpus];
 bool flush_asked[max_cpus];
 
@@ -89,6 +90,7 @@ PerCpu& per_cpu(CpuId cpu) {
     per_cpus[cpu.raw].id = cpu;
     per_cpus[cpu.raw].apic_id = cpu.raw;
     per_cpus[cpu.raw].online = true;
+    per_cpus[cpu.raw].recorder = &recorders[cpu.raw];
     return per_cpus[cpu.raw];
 }
 

@@ -76,7 +76,6 @@ struct Domain {
     Vcpu* vcpu(VcpuId i) { return i.raw < max_vcpus ? vcpus[i.raw] : nullptr; }
 
     // --- tables (owned; made in domain creation)
-    // ----------------------------------------------------------------------------------
     evtchn::Table* events = nullptr;
     grant::Table* grants = nullptr;
     irq::PirqTable* pirqs = nullptr;

@@ -24,7 +24,6 @@ Result<DomainRef> subject(Domain& caller, domid_t id) {
 }
 
 // --- mapping
-// -----------------------------------------------------------------------------------------------------------------------
 
 Result<> map_gsi(Domain& caller, Domain& domain, physdev_map_pirq& op) {
     if (op.index < 0) return fail(XEN_EINVAL);
@@ -108,7 +107,6 @@ Result<> get_free_pirq(Domain& caller, u64 arg) {
 }
 
 // --- interrupts
-// --------------------------------------------------------------------------------------------------------------------
 
 Result<> irq_status_query(Domain& caller, u64 arg) {
     const GuestPtr<physdev_irq_status_query> at(arg);
@@ -150,7 +148,6 @@ Result<> apic_write(Domain& caller, u64 arg) {
 }
 
 // --- the vCPU
-// ----------------------------------------------------------------------------------------------------------------------
 
 Result<> set_iopl(Vcpu& v, u64 arg) {
     const auto op = TRY(GuestPtr<physdev_set_iopl>(arg).read());
@@ -167,7 +164,6 @@ Result<> set_iobitmap(Vcpu& v, u64 arg) {
 }
 
 // --- PCI devices
-// -------------------------------------------------------------------------------------------------------------------
 
 Result<> pci_device_add(u64 arg) {
     // The optional array behind it tells NUMA nodes: nothing that we use.

@@ -278,7 +278,6 @@ bool PirqTable::is_consistent() {
 }
 
 // --- for the rest of the hypervisor
-// ----------------------------------------------------------------------------------------------
 
 Result<> create_table(Domain& domain, u32 extra) {
     const u32 count = std::min(port::gsi_end() + std::min(extra, PirqTable::max_count), PirqTable::max_count);

@@ -84,7 +84,6 @@ inline void wake_pollers(Domain& d, Port port) {
 }
 
 // --- parameters (domctl, sysctl)
-// ------------------------------------------------------------------------------------------------
 struct Params {
     u32 weight;
     u32 cap;
