@@ -34,6 +34,7 @@ class Gdt {
     Result<> install(unsigned entries = 512);
     Result<> set(unsigned index, u64 descriptor);
     u64 get(unsigned index) const { return page_[index]; }
+    const u64* entry(unsigned index) const { return &page_[index]; }
     Result<> remove();
 
    private:

@@ -20,8 +20,9 @@ ip link add xenbr0 type bridge; ip addr add 10.9.0.1/24 dev xenbr0; ip link set 
 # Debian's vif-bridge does this, and more, in so many processes that xl gives up on a machine that is busy otherwise.
 printf '%s\n' '#!/bin/sh' '[ "$1" = online ] || exit 0' 'ip link set $vif master xenbr0 && ip link set $vif up' \
     'xenstore-write "$XENBUS_PATH/hotplug-status" connected' > /tmp/vif; chmod +x /tmp/vif
-soon() {  # until the command succeeds; half a minute
-    for i in $(seq 1 150); do "$@" && return 0; sleep 0.2; done; return 1
+soon() {  # until the command succeeds; a minute
+    end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do "$@" && return 0; sleep 0.2; done; return 1
 }
 said() { grep -q "$1" "$log" 2>/dev/null; }
 pings() {  # three answers
@@ -78,7 +79,7 @@ def run(side, names, icount=False, echo=False):
     started = time.monotonic()
     guests.LOGS.mkdir(parents=True, exist_ok=True)
     ready = machine(side, names, guests.cases(), icount)
-    with Boot(ready, quiet_limit=300, total_limit=900, echo=echo, log=guests.LOGS / f"domus.{side}.log") as boot:
+    with Boot(ready, quiet_limit=600, total_limit=2400, echo=echo, log=guests.LOGS / f"domus.{side}.log") as boot:
         try:
             boot.finish()
         except BootError:
