@@ -28,9 +28,9 @@ soon() {  # until the command succeeds; a minute
     end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do "$@" && return 0; sleep 0.2; done; return 1
 }
-said() { grep -q "$1" "$log" 2>/dev/null; }
+said() { [ -e "$log" ] && [[ $'\n'$(<"$log") =~ $'\n'($1) ]]; }
 pings() {  # three answers
-    soon said '^net: up' || return 1
+    soon said 'net: up' || return 1
     for i in $(seq 1 20); do ping -c 1 -W 2 10.9.0.2 >/dev/null && answers=$((answers + 1)); [ "$answers" = 3 ] && return 0; done; return 1
 }
 echoes() { pings; answered=$?; xenstore-write "/local/domain/$id/data/stop" 1; return $answered; }
@@ -45,14 +45,13 @@ run() {  # name, what dom0 does meanwhile
     short=${1//\//-} log=/var/log/xen/console/guest-$short.log answers=0
     if xl create -q /xylem/$short.cfg; then
         [ -n "$2" ] && { id=$(xl domid $short); $2; meanwhile=$?; }
-        soon said '^verdict: \|^panic: \|^echo: answered '
+        soon said 'verdict: |panic: |echo: answered ' || xl destroy $short
     else
         meanwhile="xl create did"
     fi
     echo "guest $1 said:"; tr -d '\r' < $log | sed 's/^/| /'
     [ -n "$2" ] && echo "| = host/$2 fails: $meanwhile"
     echo "guest $1 ends"
-    xl destroy $short >/dev/null 2>&1
 }
 """
 
