@@ -17,16 +17,20 @@ MEANWHILE = {"frontends": "pings", "echo-appliance": "echoes", "pci": "lend_devi
 PCI_DEVICE = ["-device", "edu,addr=9"]
 LIBRARY = r"""
 ip link add xenbr0 type bridge; ip addr add 10.9.0.1/24 dev xenbr0; ip link set xenbr0 up
-# Debian's vif-bridge does this, and more, in so many processes that xl gives up on a machine that is busy otherwise.
+# Debian's hotplug scripts do this, and more, in so many processes that xl gives up on a machine that is busy otherwise.
+cp /xylem/disk.img /tmp/disk.img; losetup /dev/loop0 /tmp/disk.img
 printf '%s\n' '#!/bin/sh' '[ "$1" = online ] || exit 0' 'ip link set $vif master xenbr0 && ip link set $vif up' \
-    'xenstore-write "$XENBUS_PATH/hotplug-status" connected' > /tmp/vif; chmod +x /tmp/vif
+    'xenstore-write "$XENBUS_PATH/hotplug-status" connected' > /tmp/vif
+printf '%s\n' '#!/bin/sh' '[ "$1" = add ] || exit 0' \
+    'xenstore-write "$XENBUS_PATH/physical-device" 7:0 "$XENBUS_PATH/hotplug-status" connected' > /tmp/block
+chmod +x /tmp/vif /tmp/block
 soon() {  # until the command succeeds; a minute
     end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do "$@" && return 0; sleep 0.2; done; return 1
 }
-said() { grep -q "$1" "$log" 2>/dev/null; }
+said() { [ -e "$log" ] && [[ $'\n'$(<"$log") =~ $'\n'($1) ]]; }
 pings() {  # three answers
-    soon said '^net: up' || return 1
+    soon said 'net: up' || return 1
     for i in $(seq 1 20); do ping -c 1 -W 2 10.9.0.2 >/dev/null && answers=$((answers + 1)); [ "$answers" = 3 ] && return 0; done; return 1
 }
 echoes() { pings; answered=$?; xenstore-write "/local/domain/$id/data/stop" 1; return $answered; }
@@ -41,14 +45,13 @@ run() {  # name, what dom0 does meanwhile
     short=${1//\//-} log=/var/log/xen/console/guest-$short.log answers=0
     if xl create -q /xylem/$short.cfg; then
         [ -n "$2" ] && { id=$(xl domid $short); $2; meanwhile=$?; }
-        soon said '^verdict: \|^panic: \|^echo: answered '
+        soon said 'verdict: |panic: |echo: answered ' || xl destroy $short
     else
         meanwhile="xl create did"
     fi
     echo "guest $1 said:"; tr -d '\r' < $log | sed 's/^/| /'
     [ -n "$2" ] && echo "| = host/$2 fails: $meanwhile"
     echo "guest $1 ends"
-    xl destroy $short >/dev/null 2>&1
 }
 """
 
@@ -59,7 +62,7 @@ def config(name, case):
     if name in NETWORKED:
         lines.append('vif=["mac=00:16:3e:00:00:01,bridge=xenbr0,script=/tmp/vif"]')
     if name == "frontends":
-        lines.append('disk=["format=raw,vdev=xvda,access=rw,target=/tmp/disk.img"]')
+        lines.append('disk=["format=raw,vdev=xvda,access=rw,script=/tmp/block,target=/dev/loop0"]')
     return "\n".join(lines + [""]).encode()
 
 
@@ -69,7 +72,7 @@ def machine(side, names, cases, icount=False):
     files["disk.img"] = guests.numbered_sectors()
     calls = "".join(f"run {name} {MEANWHILE.get(name, '')}\n" for name in names)
     # eager-fpu: see RIG.md, real Xen's lazy FPU switching and QEMU do not agree
-    return Machine(hypervisor=side, cpus=1, memory=1024, dom0_memory=512, script=LIBRARY + "cp /xylem/disk.img /tmp/disk.img\n" + calls + "true\n",
+    return Machine(hypervisor=side, cpus=1, memory=1024, dom0_memory=512, script=LIBRARY + calls + "true\n",
                    arguments="spec-ctrl=eager-fpu" if side == "xen" else "", files=files, extra=PCI_DEVICE,
                    icount=icount)
 

@@ -23,7 +23,9 @@ class Differences:
         return next((entry["reason"] for entry in self.gaps if re.fullmatch(entry["guest"], guest)), None)
 
     def allowed(self, guest, name):
-        return [entry for entry in self.entries if re.fullmatch(entry["guest"], guest) and re.fullmatch(entry["name"], name)]
+        """What differs in dom0 may differ in a second domain, too."""
+        return [entry for entry in self.entries
+                if re.fullmatch(entry["guest"], guest.removeprefix("domu/")) and re.fullmatch(entry["name"], name)]
 
     def stale(self, guest, names):
         """Entries for this very guest that no difference needed."""

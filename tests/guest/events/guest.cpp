@@ -261,7 +261,7 @@ void until_full() {
     story::remark("{} ports, {} to {}", count, first, port);
     if (!events::is_fifo()) story::show("full/count", count + first);
     if (!is_dom0()) {  // a reset would take the console's channel, too
-        while (count-- > 0) events::close(port--);
+        for (u32 i = 0; i < count; ++i) events::close(first + i);
         return;
     }
     evtchn_reset_t reset{.dom = DOMID_SELF};

@@ -51,6 +51,7 @@ void configuration(pcifront::Bus& bus, const PciPlace& at) {
     story::is("config/no such device", !nobody && nobody.error() == XEN_ENODEV);
 }
 
+// Both hypervisors give a domain messages only of devices that were assigned to it, for which xl wants an IOMMU.
 void message(pcifront::Bus& bus, const PciPlace& at) {
     const auto pirq = bus.enable_msi(at);
     story::show("msi/enable", pirq ? 0 : -static_cast<i64>(pirq.error()));
