@@ -229,6 +229,8 @@ vchan-socket-proxy --help
 
 # {command: why it may differ}. Nothing else may; and what no longer differs must leave the list.
 DIFFERENCES = {}
+# The same for single lines of output, wherever they come: a pattern of lines that neither side is judged by.
+DIFFERENT_LINES = {}
 # The same for lines of the hostile hypercalls, by their first words ("domctl 23").
 HOSTILE_DIFFERENCES = {}
 

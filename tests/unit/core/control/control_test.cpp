@@ -81,11 +81,55 @@ TEST_F(Control, the_machine_is_described) {
     point(s.u.getcpuinfo.info, va(list_offset));
     ASSERT_EQ(call(s), 0);
     EXPECT_EQ(s.u.getcpuinfo.nr_cpus, 2u);
-    for (u32 cmd : {10u, 12u, 21u, 23u})  // get_pmstat, pm_op, psr_cmt_op, psr_alloc
+    for (u32 cmd : {21u, 23u})  // psr_cmt_op, psr_alloc
     {
         s = sysctl(cmd);
         EXPECT_EQ(call(s), error(XEN_ENODEV));
     }
+}
+
+TEST_F(Control, power_cpus_pages_and_patches_stay_as_they_are) {
+    xen_sysctl s = sysctl(XEN_SYSCTL_get_pmstat);
+    s.u.get_pmstat.type = PMSTAT_get_max_px;
+    EXPECT_EQ(call(s), error(XEN_ENODEV));
+    s.u.get_pmstat.type = PMSTAT_get_cxstat;
+    s.u.get_pmstat.u.getcx.nr = 1;  // room for one of two
+    point(s.u.get_pmstat.u.getcx.triggers, va(list_offset));
+    point(s.u.get_pmstat.u.getcx.residencies, va(list_offset + 64));
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.get_pmstat.u.getcx.nr, 2u);
+    EXPECT_EQ(result<u64>(list_offset)[0], 1u);
+    EXPECT_EQ(result<u64>(list_offset)[1], 0u);
+    s.u.get_pmstat.cpuid = 2;
+    EXPECT_EQ(call(s), error(XEN_EINVAL));
+
+    s = sysctl(XEN_SYSCTL_pm_op);
+    s.u.pm_op.cmd = XEN_SYSCTL_pm_op_get_max_cstate;
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.pm_op.u.get_max_cstate, 1u);
+    s.u.pm_op.cmd = GET_CPUFREQ_PARA;
+    EXPECT_EQ(call(s), error(XEN_ENODEV));
+
+    s = sysctl(XEN_SYSCTL_cpu_hotplug);
+    s.u.cpu_hotplug = {.cpu = 0, .op = XEN_SYSCTL_CPU_HOTPLUG_ONLINE};
+    EXPECT_EQ(call(s), error(XEN_EEXIST));
+    s.u.cpu_hotplug = {.cpu = 2, .op = XEN_SYSCTL_CPU_HOTPLUG_OFFLINE};
+    EXPECT_EQ(call(s), error(XEN_EINVAL));
+
+    s = sysctl(XEN_SYSCTL_page_offline_op);
+    s.u.page_offline.cmd = sysctl_query_page_offline;
+    s.u.page_offline.start = s.u.page_offline.end = static_cast<u32>(dom0.frames[0].raw);
+    point(s.u.page_offline.status, va(list_offset));
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(*result<u32>(list_offset), PG_OFFLINE_STATUS_ONLINE);
+    s.u.page_offline.cmd = sysctl_page_offline;
+    EXPECT_EQ(call(s), error(XEN_EOPNOTSUPP));
+
+    s = sysctl(XEN_SYSCTL_livepatch_op);
+    s.u.livepatch.cmd = XEN_SYSCTL_LIVEPATCH_LIST;
+    s.u.livepatch.u.list.nr = 7;
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.livepatch.u.list.nr, 0u);
 }
 
 TEST_F(Control, free_memory_by_address_width) {
