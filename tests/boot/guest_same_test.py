@@ -75,6 +75,7 @@ def normal(line):
     line = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8,}(-[0-9a-f]{4,})*\b", "#", line)
     line = re.sub(r"\b\d+:\d\d(:\d\d)?\b", "T", line)
     line = re.sub(r"\b\d+\.\d+\b|\b\d{4,}\b", "N", line)
+    line = re.sub(r"\bDomain \d+:", "Domain N:", line)
     line = re.sub(r"\b(child|process|pid) \[?\d+\]?|\[\d+\]", "P", line)
     line = re.sub(r"(?<![\w-])[-rbpscd]{6}(?![\w-])", "state", line)
     return re.sub(r"\s+", " ", line).strip()
