@@ -175,7 +175,7 @@ TEST_F(Life, a_mapped_frame_outlives_its_domain_but_nobody_new_gets_it) {
     u.ptr = dom0.slot(PvGuest::l1, 21).raw;
     u.val = mfn << 12 | pv::bits::present | pv::bits::user;
     EXPECT_EQ(w.call(__HYPERVISOR_mmu_update, w.put(dom0, u), 1, 0, id), error(XEN_EINVAL));
-    EXPECT_EQ(map(0, 0, 0), 0);
+    EXPECT_EQ(map(DOMID_SELF, 0, 0), 0);
     EXPECT_TRUE(find_page(Mfn(mfn))->load().has(PageState::free_bit));
 }
 
