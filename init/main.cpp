@@ -21,6 +21,7 @@
 #include "arch/x86/time/wall_clock.hpp"
 #include "base/log.hpp"
 #include "base/panic.hpp"
+#include "base/text/parse.hpp"
 #include "core/console/console.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/mem/frames.hpp"
@@ -204,8 +205,12 @@ void report_own_memory(const Domain& dom0) {
 Hypervisor& hypervisor() {
     return the_hypervisor;
 }
+// Without the file's name that some loaders put before it.
 std::string_view command_line() {
-    return the_hypervisor.boot.command_line;
+    const BootInfo& boot = the_hypervisor.boot;
+    std::string_view line = boot.command_line;
+    if (init::first_word_of(boot.multiboot2 ? "GRUB 2" : boot.loader) == init::FirstWord::is_file_name) text::take_word(line);
+    return line.substr(std::min(line.find_first_not_of(' '), line.size()));
 }
 std::span<const u8> build_id() {
     constexpr usize note_header = 16;  // name and sizes before the id itself

@@ -133,7 +133,7 @@ Result<> remove_cpu(const xen_sysctl_cpupool_op& op) {
     if (cpu >= port::online_cpus() || !p->cpus.has(CpuId(cpu))) return fail(XEN_EINVAL);
     CpuMask left = p->cpus;
     left.clear(CpuId(cpu));
-    if (left.empty() && domains_in(op.cpupool_id) != 0) return fail(XEN_EBUSY);
+    if (left.empty() && domains_in(op.cpupool_id) != 0) return fail(op.cpupool_id == 0 ? XEN_EINVAL : XEN_EBUSY);
     p->cpus = left;
     if (!left.empty()) apply(op.cpupool_id);
     return {};

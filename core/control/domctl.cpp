@@ -127,10 +127,10 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
         case XEN_DOMCTL_set_address_size: return u.address_size.size == 64 ? Result<>() : fail(XEN_EINVAL);
         case XEN_DOMCTL_setdebugging:  // a debugger in dom0 would have to be told of breakpoints
         case XEN_DOMCTL_shadow_op: return fail(XEN_EOPNOTSUPP);
-        case XEN_DOMCTL_assign_device:
-        case XEN_DOMCTL_deassign_device:  // for PV guests, tools go on without
         case XEN_DOMCTL_gethvmcontext:
         case XEN_DOMCTL_sethvmcontext: return fail(XEN_ENOSYS);
+        case XEN_DOMCTL_assign_device:  // without an IOMMU a device reaches all memory; Xen refuses that for PV guests, too
+        case XEN_DOMCTL_deassign_device:
         case XEN_DOMCTL_test_assign_device:
         case XEN_DOMCTL_vm_event_op:
         case XEN_DOMCTL_monitor_op:

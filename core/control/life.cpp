@@ -122,7 +122,7 @@ Result<> set_max_vcpus(Domain& d, u32 count) {
 }
 
 Result<> set_max_memory(Domain& d, u64 kib_limit) {
-    constexpr u64 most = 0x7fffffff;  // what tools can show
+    constexpr u64 most = 0xffffffff;
     d.max_pages.store(std::min(kib_limit >> 2, most));
     return {};
 }
@@ -135,7 +135,12 @@ Result<> set_time_offset(Domain& d, const xen_domctl_settimeoffset& op) {
 
 Result<> send_trigger(Domain& d, const xen_domctl_sendtrigger& op) {
     if (op.vcpu >= d.max_vcpus) return fail(XEN_ESRCH);
-    if (op.trigger != XEN_DOMCTL_SENDTRIGGER_NMI) return fail(XEN_ENOSYS);
+    switch (op.trigger) {
+        case XEN_DOMCTL_SENDTRIGGER_NMI: break;
+        case XEN_DOMCTL_SENDTRIGGER_POWER:
+        case XEN_DOMCTL_SENDTRIGGER_SLEEP: return fail(XEN_EINVAL);  // buttons of ACPI, which PV guests do not have
+        default: return fail(XEN_ENOSYS);
+    }
     Vcpu& v = *d.vcpus[op.vcpu];
     v.pending_work.fetch_or(work::nmi);
     kick(v);

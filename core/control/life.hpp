@@ -19,7 +19,7 @@ Result<> set_max_vcpus(Domain& d, u32 count);
 // In KiB. What the domain has beyond the limit it keeps.
 Result<> set_max_memory(Domain& d, u64 kib_limit);
 Result<> set_time_offset(Domain& d, const xen_domctl_settimeoffset& op);
-// A button is pressed, or an NMI sent. XEN_ENOSYS: not for PV guests. XEN_ESRCH: no such vCPU.
+// An NMI is sent. XEN_EINVAL, XEN_ENOSYS: not for PV guests. XEN_ESRCH: no such vCPU.
 Result<> send_trigger(Domain& d, const xen_domctl_sendtrigger& op);
 
 }  // namespace xylem::control

@@ -50,7 +50,7 @@ Result<> power_statistics(xen_sysctl_get_pmstat& op) {
 
 Result<> power_operation(xen_sysctl_pm_op& op) {
     if (op.cpuid >= port::online_cpus()) return fail(XEN_EINVAL);
-    if ((op.cmd & PM_PARA_CATEGORY_MASK) == CPUFREQ_PARA) return fail(XEN_ENODEV);
+    if ((op.cmd & PM_PARA_CATEGORY_MASK) == CPUFREQ_PARA) return fail(XEN_EINVAL);  // no frequencies are known of the CPU
     std::atomic<u32>& limit = op.cpuid == 0 ? deepest_state : deepest_substate;
     switch (op.cmd) {
         case XEN_SYSCTL_pm_op_set_sched_opt_smt:
@@ -87,7 +87,7 @@ Result<> page_status(const xen_sysctl_page_offline_op& op) {
     const GuestPtr<u32> to(op.status);
     for (u32 i = 0; i <= op.end - op.start; ++i) {
         if (find_page(Mfn(op.start + u64{i})) == nullptr) return fail(XEN_EINVAL);
-        TRY(to.element(i).write(PG_OFFLINE_STATUS_ONLINE));
+        TRY(to.element(i).write(0));  // neither offline, nor on the way, nor broken
         if (i % 512 == 511 && !port::preemption_point()) return fail(XEN_EAGAIN);
     }
     return {};

@@ -11,7 +11,7 @@ namespace xylem::control {
 // Idle states: running and halted, whose time is known; how often they changed is not. XEN_ENODEV: frequencies are the
 // firmware's business. XEN_EINVAL: no such CPU or question.
 Result<> power_statistics(xen_sysctl_get_pmstat& op);
-// Limits that tools set are kept and told; a halted CPU is in the first state always.
+// Limits that tools set are kept and told; a halted CPU is in the first state always. XEN_EINVAL: of frequencies.
 Result<> power_operation(xen_sysctl_pm_op& op);
 // XEN_EEXIST: the CPU is there. XEN_EINVAL: it is not. XEN_EBUSY, XEN_EOPNOTSUPP: CPUs do not leave.
 Result<> cpu_hotplug(const xen_sysctl_cpu_hotplug& op);

@@ -111,6 +111,7 @@ Result<long> acquire_resource(Vcpu& vcpu, u64 argument) {
     // Tools act on another domain; one's own resources are reached by their own hypercalls.
     if (DomId(op.domid) == domid_self || DomId(op.domid) == vcpu.domain.id) return fail(XEN_EPERM);
     const DomainRef d = TRY(find_domain_for(vcpu.domain, DomId(op.domid)));
+    if (op.type == XENMEM_resource_vmtrace_buf) return fail(XEN_EINVAL);  // its size is nothing
     if (op.type != XENMEM_resource_grant_table) return fail(XEN_EOPNOTSUPP);
     const u32 size = TRY(grant::resource_size(*d, op.id));
     const GuestPtr<u64> list(op.frame_list);

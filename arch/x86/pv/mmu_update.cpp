@@ -157,7 +157,8 @@ Result<> open_foreign(Batch& b, u64 foreign) {
         const DomId tables_dom(static_cast<u16>(tables_raw - 1));
         if (tables_dom != domid_self && tables_dom != b.caller.id) b.table_owner = TRY(find_domain_for(b.caller, tables_dom));
     }
-    if (frames_dom == domid_self || frames_dom == b.caller.id) return {};
+    if (frames_dom == domid_self) return {};
+    if (frames_dom == b.caller.id) return fail(XEN_ESRCH);  // nobody is foreign to himself
     if (frames_dom == domid_io || frames_dom == domid_xen) {
         if (!b.caller.is_control_domain) return fail(XEN_EPERM);
     } else {
