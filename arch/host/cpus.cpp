@@ -33,6 +33,7 @@ namespace host {
 namespace {
 
 PerCpu per_cpus[max_cpus];
+recorder::Ring recorders[max_cpus];
 Registers all_registers[max_cpus];
 bool flush_asked[max_cpus];
 
@@ -89,6 +90,7 @@ PerCpu& per_cpu(CpuId cpu) {
     per_cpus[cpu.raw].id = cpu;
     per_cpus[cpu.raw].apic_id = cpu.raw;
     per_cpus[cpu.raw].online = true;
+    per_cpus[cpu.raw].recorder = &recorders[cpu.raw];
     return per_cpus[cpu.raw];
 }
 
@@ -251,8 +253,8 @@ namespace port {
 void dump_guest_state(Vcpu&) {
     ++host::environment.guest_crashes;
 }
-bool may_map_device_frame(const Domain& d, Mfn) {
-    return d.is_hardware_domain && host::environment.device_frames_allowed;
+bool may_map_device_frames(const Domain& d, Mfn first, Mfn last) {
+    return d.io.has_frames(first.raw, last.raw) && host::environment.device_frames_allowed;
 }
 bool is_read_only_device_frame(Mfn mfn) {
     return mfn.raw == host::environment.read_only_device_frame;

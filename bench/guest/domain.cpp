@@ -63,7 +63,7 @@ int transmit(const char* row, const char* to, const char* port) {
     inet_pton(AF_INET, to, &there.sin_addr);
     const int connection = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(connection, reinterpret_cast<sockaddr*>(&there), sizeof there) != 0) return std::perror(to), 1;
-    measure(row, 1, [connection] {
+    measure(row, 8, [connection] {
         for (std::size_t sent = 0; sent < mebibyte;) {
             const ssize_t more = write(connection, buffer, mebibyte - sent);
             if (more <= 0) std::exit(1);

@@ -14,10 +14,12 @@ namespace {
 using sched::CpuMask;
 constexpr u32 any = XEN_SYSCTL_CPUPOOL_PAR_ANY;
 constexpr u32 max_pools = 64;
+constexpr u32 default_ratelimit_us = static_cast<u32>(sched::default_ratelimit / 1000);
 
 struct Pool {
     bool exists = false;
     CpuMask cpus;
+    u32 ratelimit_us = default_ratelimit_us;
 };
 
 // A CPU is in one pool at most. Changed and read with `busy` held (ControlLock).
@@ -27,7 +29,10 @@ class Pools {
 
     // All CPUs are in pool 0 from the start, so it cannot be filled before they are known.
     Pool* find(u32 id) {
-        if (!pools_[0].exists) pools_[0] = {true, online_mask()};
+        if (!pools_[0].exists) {
+            pools_[0].exists = true;
+            pools_[0].cpus = online_mask();
+        }
         return id < max_pools && pools_[id].exists ? &pools_[id] : nullptr;
     }
     Pool* slot(u32 id) { return id < max_pools ? &pools_[id] : nullptr; }
@@ -53,6 +58,7 @@ u32 domains_in(u32 id) {
 // The pool's domains follow it.
 void apply(u32 id) {
     const CpuMask cpus = pools.find(id)->cpus;
+    sched::set_ratelimit(cpus, Nanos{pools.find(id)->ratelimit_us} * 1000);
     for_each_domain([&](Domain& d) {
         if (d.cpu_pool.load() != id) return;
         Guard guard(d.lock);
@@ -81,7 +87,8 @@ Result<> create_pool(xen_sysctl_cpupool_op& op) {
         for (id = 1; id < max_pools && pools.find(id) != nullptr;) ++id;
     if (id >= max_pools) return fail(XEN_ENOSPC);
     if (pools.find(id) != nullptr) return fail(XEN_EEXIST);
-    *pools.slot(id) = {true, {}};
+    *pools.slot(id) = {};
+    pools.slot(id)->exists = true;
     op.cpupool_id = id;
     return {};
 }
@@ -177,20 +184,19 @@ Result<> cpupool_op(xen_sysctl_cpupool_op& op) {
 }
 
 Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
-    {
-        const ControlLock lock(pools.busy);
-        if (pools.find(op.cpupool_id) == nullptr) return fail(XEN_ESRCH);
-    }
+    const ControlLock lock(pools.busy);
+    Pool* p = pools.find(op.cpupool_id);
+    if (p == nullptr) return fail(XEN_ESRCH);
     if (op.sched_id != scheduler_id) return fail(XEN_EINVAL);
-    constexpr u32 ratelimit_us = static_cast<u32>(sched::ratelimit / 1000);
     switch (op.cmd) {
-        case XEN_SYSCTL_SCHEDOP_getinfo: op.u.sched_credit2.ratelimit_us = ratelimit_us; return {};
+        case XEN_SYSCTL_SCHEDOP_getinfo: op.u.sched_credit2.ratelimit_us = p->ratelimit_us; return {};
         case XEN_SYSCTL_SCHEDOP_putinfo: {
             const u32 wanted = op.u.sched_credit2.ratelimit_us;
-            if (wanted == ratelimit_us) return {};
             if (wanted != 0 && (wanted < XEN_SYSCTL_SCHED_RATELIMIT_MIN || wanted > XEN_SYSCTL_SCHED_RATELIMIT_MAX))
                 return fail(XEN_EINVAL);
-            return fail(XEN_EOPNOTSUPP);
+            p->ratelimit_us = wanted;
+            sched::set_ratelimit(p->cpus, Nanos{wanted} * 1000);
+            return {};
         }
         default: return fail(XEN_EINVAL);
     }

@@ -8,6 +8,7 @@
 #include "core/control/domain_info.hpp"
 #include "core/control/life.hpp"
 #include "core/control/memory_ops.hpp"
+#include "core/control/rights.hpp"
 #include "core/control/vcpu_ops.hpp"
 #include "core/domain/destroy.hpp"
 #include "core/domain/domain_list.hpp"
@@ -118,6 +119,10 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
         case XEN_DOMCTL_settimeoffset: return set_time_offset(d, u.settimeoffset);
         case XEN_DOMCTL_sendtrigger: return send_trigger(d, u.sendtrigger);
         case XEN_DOMCTL_subscribe: d.suspend_port.store(u.subscribe.port); return {};
+        case XEN_DOMCTL_ioport_permission: return set_port_permission(caller.domain, d, u.ioport_permission);
+        case XEN_DOMCTL_iomem_permission: return set_frame_permission(caller.domain, d, u.iomem_permission);
+        case XEN_DOMCTL_irq_permission: return set_irq_permission(caller.domain, d, u.irq_permission);
+        case XEN_DOMCTL_memory_mapping: return check_frame_mapping(caller.domain, d, u.memory_mapping);
         // Only 64-bit guests so far: their width is what every domain has.
         case XEN_DOMCTL_set_address_size: return u.address_size.size == 64 ? Result<>() : fail(XEN_EINVAL);
         case XEN_DOMCTL_setdebugging:  // a debugger in dom0 would have to be told of breakpoints

@@ -6,6 +6,7 @@
 #include "core/control/cpu_pool.hpp"
 #include "core/control/domain_info.hpp"
 #include "core/control/machine_info.hpp"
+#include "core/control/machine_ops.hpp"
 #include "core/port/guest.hpp"
 
 namespace xylem::control {
@@ -40,8 +41,12 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
         case XEN_SYSCTL_get_cpu_levelling_caps:
             u.cpu_levelling_caps.caps = 0;  // CPUID is answered per guest, not by masking the hardware
             return answer(at, s, u.cpu_levelling_caps, {});
-        case XEN_SYSCTL_get_pmstat:
-        case XEN_SYSCTL_pm_op:                               // frequencies are the firmware's business
+        case XEN_SYSCTL_get_pmstat: return answer(at, s, u.get_pmstat, power_statistics(u.get_pmstat));
+        case XEN_SYSCTL_pm_op: return answer(at, s, u.pm_op, power_operation(u.pm_op));
+        case XEN_SYSCTL_cpu_hotplug: return cpu_hotplug(u.cpu_hotplug);
+        case XEN_SYSCTL_page_offline_op: return page_status(u.page_offline);
+        case XEN_SYSCTL_livepatch_op: return answer(at, s, u.livepatch, live_patches(u.livepatch));
+        case XEN_SYSCTL_coverage_op: return fail(XEN_EOPNOTSUPP);
         case XEN_SYSCTL_psr_cmt_op:                          // caches are not monitored
         case XEN_SYSCTL_psr_alloc: return fail(XEN_ENODEV);  // nor divided
         default: return fail(XEN_ENOSYS);

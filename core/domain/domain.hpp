@@ -7,6 +7,7 @@
 
 #include "abi/xen.hpp"
 #include "base/sync/spinlock.hpp"
+#include "core/domain/io_rights.hpp"
 #include "core/domain/vcpu.hpp"
 #include "core/mem/heap.hpp"
 
@@ -61,6 +62,8 @@ struct Domain {
     // What XENMEM_set_memory_map stored for the domain, or null. Owned; core/mem/memory_op.
     MemoryMap* memory_map = nullptr;
 
+    IoRights io;
+
     // --- shared with the guest -------------------------------------------------------------------------------------------------
     Mfn shared_mfn = invalid_mfn;
     shared_info* shared = nullptr;
@@ -73,7 +76,6 @@ struct Domain {
     Vcpu* vcpu(VcpuId i) { return i.raw < max_vcpus ? vcpus[i.raw] : nullptr; }
 
     // --- tables (owned; made in domain creation)
-    // ----------------------------------------------------------------------------------
     evtchn::Table* events = nullptr;
     grant::Table* grants = nullptr;
     irq::PirqTable* pirqs = nullptr;

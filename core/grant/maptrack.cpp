@@ -6,29 +6,40 @@
 
 namespace xylem::grant {
 
-Result<> Maptrack::create(u32 max_frames) {
-    frames_ = static_cast<Track**>(heap_allocate(max_frames * sizeof(Track*)));
-    if (max_frames != 0 && frames_ == nullptr) return fail(XEN_ENOMEM);
-    max_frames_ = max_frames;
-    return {};
-}
-
 void Maptrack::destroy() {
     u32 count = 0;
+    Track** frames = nullptr;
     {
         Guard guard(lock_);
         XYLEM_BUG_ON(live_ != 0);
         count = std::exchange(frame_count_, 0u);
+        frames = std::exchange(frames_, nullptr);
         first_free_ = none;
         closed_ = true;
     }
-    for (u32 i = 0; i < count; ++i) heap_release(frames_[i], page_size);
-    if (frames_ != nullptr) heap_release(std::exchange(frames_, nullptr), max_frames_ * sizeof(Track*));
+    for (u32 i = 0; i < count; ++i) heap_release(frames[i], page_size);
+    if (frames != nullptr) heap_release(frames, max_frames_ * sizeof(Track*));
+}
+
+bool Maptrack::make_list() {
+    {
+        Guard guard(lock_);
+        if (frames_ != nullptr) return true;
+    }
+    auto** list = static_cast<Track**>(heap_allocate(max_frames_ * sizeof(Track*)));
+    if (list == nullptr) return false;
+    {
+        Guard guard(lock_);
+        if (frames_ == nullptr && !closed_) frames_ = std::exchange(list, nullptr);
+    }
+    if (list != nullptr) heap_release(list, max_frames_ * sizeof(Track*));
+    return true;
 }
 
 // Adds a frame of handles, lowest first on the free list. The allocation happens outside the lock, so two vCPUs may both
 // bring one; the loser's is given back.
 bool Maptrack::grow() {
+    if (!make_list()) return false;
     auto* fresh = static_cast<Track*>(heap_allocate(page_size));
     if (fresh == nullptr) return false;
     {

@@ -30,7 +30,8 @@ class Maptrack {
    public:
     static constexpr u32 per_frame = page_size / 16;
 
-    Result<> create(u32 max_frames);
+    // Before any other use.
+    void limit_to(u32 max_frames) { max_frames_ = max_frames; }
     void destroy();
 
     // A handle that nobody can use yet; holds a count on the granter. XEN_ENOSPC at the limit, out of memory, or when closed.
@@ -70,11 +71,12 @@ class Maptrack {
 
     Track& track(Handle handle) XYLEM_REQUIRES(lock_) { return frames_[handle / per_frame][handle % per_frame]; }
     Domain* free_handle(Handle handle) XYLEM_REQUIRES(lock_);
+    bool make_list();
     bool grow();
 
     Spinlock lock_;
     u32 max_frames_ = 0;
-    Track** frames_ = nullptr;  // set at creation; slots below frame_count_ are filled and stay
+    Track** frames_ XYLEM_GUARDED_BY(lock_) = nullptr;  // max_frames_ of them, made with the first; those below frame_count_ stay
     u32 frame_count_ XYLEM_GUARDED_BY(lock_) = 0;
     u32 first_free_ XYLEM_GUARDED_BY(lock_) = none;
     u32 live_ XYLEM_GUARDED_BY(lock_) = 0;

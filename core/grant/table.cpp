@@ -16,7 +16,7 @@ Result<> Table::create() {
     frames_ = static_cast<Frame*>(heap_allocate(limits_.max_frames * sizeof(Frame)));
     status_ = static_cast<Frame*>(heap_allocate(status_frames_for(limits_.max_frames) * sizeof(Frame)));
     if (frames_ == nullptr || status_ == nullptr) return fail(XEN_ENOMEM);
-    TRY(maptrack_.create(limits_.max_maptrack_frames));
+    maptrack_.limit_to(limits_.max_maptrack_frames);
     return grow(1);
 }
 
@@ -192,7 +192,6 @@ Result<> Table::set_version(u32 wanted) {
 }
 
 // --- life
-// ------------------------------------------------------------------------------------------------------------------------
 
 void Table::close() {
     maptrack_.close();

@@ -179,7 +179,6 @@ Status Table::swap(u32 a, u32 b) {
 }
 
 // --- page transfer
-// ---------------------------------------------------------------------------------------------------------------
 
 Status Table::commit_transfer(u32 ref, DomId from, u64& gfn) {
     Guard guard(lock_);

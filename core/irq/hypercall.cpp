@@ -24,15 +24,13 @@ Result<DomainRef> subject(Domain& caller, domid_t id) {
 }
 
 // --- mapping
-// -----------------------------------------------------------------------------------------------------------------------
 
 Result<> map_gsi(Domain& caller, Domain& domain, physdev_map_pirq& op) {
     if (op.index < 0) return fail(XEN_EINVAL);
     const Gsi gsi(static_cast<u32>(op.index));
-    // Both must be allowed to have it: the one who gives and the one who gets.
-    if (!has_irq_permission(caller, gsi) || !has_irq_permission(domain, gsi)) return fail(XEN_EPERM);
+    if (!has_irq_permission(caller, gsi)) return fail(XEN_EPERM);
     op.pirq = static_cast<int>(TRY(domain.pirqs->map_gsi(gsi, op.pirq)).raw);
-    return {};
+    return set_irq_permission(domain, gsi, true);  // who maps it for another gives it to him
 }
 
 // A block of MSIs of the size that the device can have next to the wanted one: the guest is told how many it got.
@@ -109,7 +107,6 @@ Result<> get_free_pirq(Domain& caller, u64 arg) {
 }
 
 // --- interrupts
-// --------------------------------------------------------------------------------------------------------------------
 
 Result<> irq_status_query(Domain& caller, u64 arg) {
     const GuestPtr<physdev_irq_status_query> at(arg);
@@ -151,7 +148,6 @@ Result<> apic_write(Domain& caller, u64 arg) {
 }
 
 // --- the vCPU
-// ----------------------------------------------------------------------------------------------------------------------
 
 Result<> set_iopl(Vcpu& v, u64 arg) {
     const auto op = TRY(GuestPtr<physdev_set_iopl>(arg).read());
@@ -168,7 +164,6 @@ Result<> set_iobitmap(Vcpu& v, u64 arg) {
 }
 
 // --- PCI devices
-// -------------------------------------------------------------------------------------------------------------------
 
 Result<> pci_device_add(u64 arg) {
     // The optional array behind it tells NUMA nodes: nothing that we use.

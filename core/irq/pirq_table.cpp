@@ -225,6 +225,13 @@ void PirqTable::unmap_all() {
     page = std::move(end_page_);
 }
 
+Result<Gsi> PirqTable::gsi_of(Pirq pirq) {
+    Guard guard(lock_);
+    const Entry* e = find(pirq);
+    if (e == nullptr || e->kind != Kind::gsi) return fail(XEN_EINVAL);
+    return e->gsi;
+}
+
 void PirqTable::permit(Gsi gsi, bool allowed) {
     Guard guard(lock_);
     u64& word = permitted_[gsi.raw / 64];
@@ -271,7 +278,6 @@ bool PirqTable::is_consistent() {
 }
 
 // --- for the rest of the hypervisor
-// ----------------------------------------------------------------------------------------------
 
 Result<> create_table(Domain& domain, u32 extra) {
     const u32 count = std::min(port::gsi_end() + std::min(extra, PirqTable::max_count), PirqTable::max_count);

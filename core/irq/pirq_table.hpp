@@ -49,6 +49,8 @@ class PirqTable {
     // The domain dies: no new ones, then everything is unmapped.
     void unmap_all();
 
+    // The GSI behind a pirq. XEN_EINVAL: there is none.
+    Result<Gsi> gsi_of(Pirq pirq);
     void permit(Gsi gsi, bool allowed);
     bool permitted(Gsi gsi);
     u32 count() const { return count_; }

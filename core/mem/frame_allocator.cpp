@@ -140,6 +140,15 @@ void FrameAllocator::release(Mfn start, unsigned order) {
     free_ += u64{1} << order;
 }
 
+void FrameAllocator::release_run(Mfn start, u64 count) {
+    for (u64 at = start.raw, end = start.raw + count; at < end;) {
+        const unsigned fits = static_cast<unsigned>(std::bit_width(end - at)) - 1;
+        const unsigned order = std::min({static_cast<unsigned>(std::countr_zero(at)), fits, max_order});
+        release(Mfn(at), order);
+        at += u64{1} << order;
+    }
+}
+
 u64 FrameAllocator::free_frames_between(unsigned from_bits, unsigned to_bits) const {
     // Zone z holds the addresses from 2^(page_shift + z - 1) up to 2^(page_shift + z), zone 0 the first page.
     const auto first_zone_from = [](unsigned bits) { return bits < page_shift ? 0 : std::min(bits - page_shift + 1, zones); };
@@ -159,12 +168,6 @@ u64 FrameAllocator::free_frames() const {
 u64 FrameAllocator::total_frames() const {
     Guard g(lock_);
     return total_;
-}
-u64 FrameAllocator::largest_free_order() const {
-    Guard g(lock_);
-    u32 all = 0;
-    for (u32 present : orders_present_) all |= present;
-    return all == 0 ? 0 : static_cast<u64>(std::bit_width(all)) - 1;
 }
 
 }  // namespace xylem

@@ -23,12 +23,13 @@ class FrameAllocator {
     Result<Mfn> allocate(unsigned order, unsigned address_bits = 64);
     // Gives frames back. No reference may be left; stale TLB entries are flushed before the next use, not now.
     void release(Mfn start, unsigned order);
+    // Any number of neighbours that were allocated.
+    void release_run(Mfn start, u64 count);
 
     u64 free_frames() const;
     // Those whose addresses are at least 2^from_bits (0: no lower bound) and below 2^to_bits. Walks the lists: for tools only.
     u64 free_frames_between(unsigned from_bits, unsigned to_bits) const;
     u64 total_frames() const;  // ever added
-    u64 largest_free_order() const;
 
    private:
     static constexpr unsigned zones = 41;

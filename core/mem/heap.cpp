@@ -39,7 +39,7 @@ class Heap {
     void release(void* p, usize bytes) {
         const unsigned bits = size_class(bytes);
         if (bits > largest_bits) {
-            frames().release(mfn_of(layout::maddr_of_direct(p)), page_order(bytes));
+            frames().release_run(mfn_of(layout::maddr_of_direct(p)), page_count(bytes));
             return;
         }
         std::fill_n(static_cast<u8*>(p), u64{1} << bits, u8{0});
@@ -54,14 +54,15 @@ class Heap {
 
    private:
     static unsigned size_class(usize bytes) { return std::max(smallest_bits, static_cast<unsigned>(std::bit_width(bytes - 1))); }
-    static unsigned page_order(usize bytes) {
-        return static_cast<unsigned>(std::bit_width((align_up(u64{bytes}, page_size) >> page_shift) - 1));
-    }
+    static u64 page_count(usize bytes) { return align_up(u64{bytes}, page_size) >> page_shift; }
     static void* pages(usize bytes) {
-        const Result<Mfn> m = frames().allocate(page_order(bytes));
+        const u64 count = page_count(bytes);
+        const unsigned order = static_cast<unsigned>(std::bit_width(count - 1));
+        const Result<Mfn> m = frames().allocate(order);
         if (!m) return nullptr;
+        frames().release_run(Mfn(m->raw + count), (u64{1} << order) - count);
         u64* p = static_cast<u64*>(port::frame_address(*m));
-        std::fill_n(p, (page_size / 8) << page_order(bytes), u64{0});
+        std::fill_n(p, count * (page_size / 8), u64{0});
         return p;
     }
     FreeChunk* take(unsigned bits) XYLEM_REQUIRES(lock_) {

@@ -44,6 +44,21 @@ void put_reference(PageInfo& page) {
     if (before.references() == 1) free_page(page);
 }
 
+Result<> get_typed(PageInfo* page, DomId owner, PageType type) {
+    if (page == nullptr || !get_reference(*page, owner)) return fail(XEN_EINVAL);
+    Result<> use = get_type_use(*page, type);
+    if (!use) put_reference(*page);
+    return use;
+}
+
+void put_typed(PageInfo& page) {
+    PageState s = page.load();
+    while (s.type_uses() > 1 && s.references() > 1)
+        if (page.swap(s, s.minus(PageState::one_type_use + PageState::one_reference))) return;
+    put_type_use(page);
+    put_reference(page);
+}
+
 Result<> get_type_use(PageInfo& page, PageType type) {
     PageState s = page.load();
     for (;;) {
@@ -101,8 +116,7 @@ void put_type_use(PageInfo& page) {
 
 bool drop_pin(PageInfo& page) {
     if (!page.fetch_and(~PageState::pinned_bit).has(PageState::pinned_bit)) return false;
-    put_type_use(page);
-    put_reference(page);
+    put_typed(page);
     return true;
 }
 

@@ -16,6 +16,10 @@ inline constexpr u64 invalid_m2p_entry = ~u64{0};
 Result<> get_type_use(PageInfo& page, PageType type);
 // The last use takes a table apart (long, may yield).
 void put_type_use(PageInfo& page);
+// What a pin, an entry of a table and a vCPU's root hold: a reference to a frame of `owner`'s and a use as `type`. `page` may be
+// null: XEN_EINVAL as for a frame of another's, else as get_type_use().
+Result<> get_typed(PageInfo* page, DomId owner, PageType type);
+void put_typed(PageInfo& page);
 // Gives up a pin, the guest's own use of its frame as a page table, and the reference that goes with it (long, may yield). False:
 // there was none. The caller holds a reference.
 bool drop_pin(PageInfo& page);

@@ -45,12 +45,16 @@ static_assert(sizeof(Event) == 16);
 struct Ring {
     static constexpr usize capacity = 2048;
 
-    std::atomic<u64> written{0};  // bytes since start; also moved on by assembly
+    std::atomic<u64> written{0};  // bytes since start; also moved on by assembly. No lock prefix: only its CPU writes
     u64 unused[7]{};
     std::array<Event, capacity> events{};
 
-    // Whatever interrupts this takes the next place.
-    void record(Event e) { events[written.fetch_add(sizeof(Event), std::memory_order_relaxed) / sizeof(Event) % capacity] = e; }
+    // What interrupts this in the middle may lose its events.
+    void record(Event e) {
+        const u64 at = written.load(std::memory_order_relaxed);
+        written.store(at + sizeof(Event), std::memory_order_relaxed);
+        events[at / sizeof(Event) % capacity] = e;
+    }
 };
 static_assert(std::atomic<u64>::is_always_lock_free);
 

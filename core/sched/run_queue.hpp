@@ -26,6 +26,7 @@ struct alignas(64) RunQueue {
     Nanos slice_start = 0;  // when `current` got the CPU, or its last slice ended
     Nanos idle_since = 0;
     Nanos idle_total = 0;
+    std::atomic<Nanos> ratelimit{default_ratelimit};
     Timer tick;  // end of slice or ratelimit; armed only while somebody waits or a cap runs out
 
     // `current` as others see it without the lock (hints for balancing).

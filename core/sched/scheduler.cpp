@@ -95,7 +95,8 @@ bool may_stay(RunQueue& q, Vcpu& v, Nanos now) XYLEM_REQUIRES(q.lock) {
 
 bool should_yield_to(const RunQueue& q, const Entity& current, const Entity& first, Nanos now) {
     if (distance(current.vtime, first.vtime) <= 0) return false;
-    return now - q.slice_start >= (first.boosted ? ratelimit : slice);
+    const Nanos least = q.ratelimit.load(std::memory_order_relaxed);
+    return now - q.slice_start >= (first.boosted ? least : std::max(least, slice));
 }
 
 // Who runs next on this CPU; null for nobody.
@@ -115,20 +116,23 @@ Vcpu* choose_next(RunQueue& q, Nanos now) XYLEM_REQUIRES(q.lock) {
     return &current;
 }
 
+constexpr Nanos shortest_tick = 100'000;
+
 // Arms the tick for the next time the choice could come out differently. A tick that is too early does no harm.
 void arm_tick(RunQueue& q, Nanos now) XYLEM_REQUIRES(q.lock) {
     Nanos when = never;
     const Entity& e = q.current->sched;
+    const Nanos least = q.ratelimit.load(std::memory_order_relaxed);
     if (q.head != nullptr) {
         const bool soon = q.head->sched.boosted && distance(e.vtime, q.head->sched.vtime) > 0;
-        when = q.slice_start + (soon ? ratelimit : slice);
+        when = q.slice_start + (soon ? least : std::max(least, slice));
     }
     if (!e.is_idle && q.current->domain.sched.cap.load(std::memory_order_relaxed) != 0) {
         const Nanos left = budget_left(q.current->domain, now);
-        if (left != never) when = std::min(when, now + std::max<Nanos>(left, 100'000));
+        if (left != never) when = std::min(when, now + std::max(left, shortest_tick));
     }
     if (when == never) return;
-    if (when <= now) when = now + ratelimit;
+    if (when <= now) when = now + std::max(least, shortest_tick);
     if (!q.tick.armed || q.tick.deadline > when) timer_set(q.tick, when);
 }
 
@@ -507,6 +511,11 @@ void remove(Vcpu& v) XYLEM_NO_ANALYSIS {
     if (v.sched.queued) dequeue(q, v);
     q.lock.unlock();
     cpu::irq_restore(irq);
+}
+
+void set_ratelimit(const CpuMask& cpus, Nanos limit) {
+    for (u32 i = 0; i < port::online_cpus(); ++i)
+        if (cpus.has(CpuId(i))) queue_of(CpuId(i)).ratelimit.store(limit, std::memory_order_relaxed);
 }
 
 Nanos idle_time(CpuId cpu) {

@@ -17,9 +17,9 @@
 namespace xylem::sched {
 
 // How the policy is tuned; the defaults are what users of credit2 expect.
-inline constexpr Nanos slice = 10'000'000;       // a CPU-bound vCPU runs that long while others wait
-inline constexpr Nanos ratelimit = 1'000'000;    // nobody is preempted before
-inline constexpr Nanos sleep_bonus = 5'000'000;  // how far behind (virtual time) a sleeper may come back
+inline constexpr Nanos slice = 10'000'000;             // a CPU-bound vCPU runs that long while others wait
+inline constexpr Nanos default_ratelimit = 1'000'000;  // nobody is preempted before
+inline constexpr Nanos sleep_bonus = 5'000'000;        // how far behind (virtual time) a sleeper may come back
 inline constexpr Nanos cap_period = 10'000'000;
 inline constexpr u32 default_weight = 256;
 inline constexpr u32 max_weight = 65535;
@@ -84,7 +84,6 @@ inline void wake_pollers(Domain& d, Port port) {
 }
 
 // --- parameters (domctl, sysctl)
-// ------------------------------------------------------------------------------------------------
 struct Params {
     u32 weight;
     u32 cap;
@@ -94,6 +93,8 @@ Result<> set_params(Domain& d, u32 weight, u32 cap);
 Params get_params(const Domain& d);
 // XEN_EINVAL where `hard` has no CPU that is online.
 Result<> set_affinity(Vcpu& v, const CpuMask& hard, const CpuMask& soft);
+// From now on nobody on these CPUs is preempted sooner. 0: as soon as somebody else is further behind.
+void set_ratelimit(const CpuMask& cpus, Nanos limit);
 // The domain's CPU pool: its vCPUs run nowhere else. Holds the domain's lock or nobody knows the domain yet.
 void set_cpus(Domain& d, const CpuMask& cpus);
 // How long the CPU had nothing to run, up to now.

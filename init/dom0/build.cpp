@@ -173,8 +173,7 @@ void map_p2m(TableBuilder& tables, const Layout& l, u64 pages) {
 void adopt_root(Domain& d, Vcpu& v, Mfn root) {
     PageInfo& page = *find_page(root);
     for (int holds = 0; holds < 2; ++holds) {  // the pin's, the vCPU's
-        if (!get_reference(page, d.id)) panic("dom0: its page-table root is not its own");
-        if (const Result<> r = get_type_use(page, PageType::l4); !r)
+        if (const Result<> r = get_typed(&page, d.id, PageType::l4); !r)
             panic("dom0: its first page tables are not valid (error {})", static_cast<int>(r.error()));
     }
     page.fetch_or(PageState::pinned_bit);

@@ -22,6 +22,7 @@ def pytest_addoption(parser):
     group.addoption("--xen", action="store_true", help="run against Debian's real Xen, the oracle")
     group.addoption("--image", help="another hypervisor image")
     group.addoption("--long", action="store_true", help="also the tests that take many minutes")
+    group.addoption("--icount", action="store_true", help="the machine's time counts its instructions: for a busy computer")
     group.addoption("--claims", help="folder in which several pytest processes mark the tests they take")
 
 
@@ -83,6 +84,8 @@ def boot(request):
             else:
                 options["kernel"] = config.getoption("--image")
         options.setdefault("cpus", 1)
+        if config.getoption("--icount"):
+            options.setdefault("icount", True)
         if options.get("guest"):
             options.setdefault("files", {"probe": probe()})
             options["cpus"] = max(options["cpus"], 2)

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import pytest
-from guest_commands import DIFFERENCES, HOSTILE_DIFFERENCES, TOOLS, XL, commands
+from guest_commands import DIFFERENCES, DIFFERENT_LINES, HOSTILE_DIFFERENCES, TOOLS, XL, commands
 from library import guest_script, judge_checks
 
 pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
@@ -91,7 +91,8 @@ def read(boot):
         elif line.startswith("SAME-END ") and name:
             found[name], name = [int(line[9:]), lines], None
         elif line.startswith("SAME| ") and name:
-            lines.append(normal(line[6:]))
+            if not any(re.search(pattern, line[6:]) for pattern in DIFFERENT_LINES):
+                lines.append(normal(line[6:]))
     found["hostile"] = {" ".join(words[:2]): " ".join(words[2:]) for words in (line[3:].split() for line in boot.lines if line.startswith("HC "))}
     return found
 

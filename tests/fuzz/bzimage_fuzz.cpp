@@ -1,26 +1,49 @@
 // SPDX-License-Identifier: MIT
-// Bytes as a boot module: find the payload and unpack it. The first byte chooses: 0 takes the rest as a whole module, others hand
-// it to one decompressor directly.
+// A boot module: find the payload and unpack it. The first byte chooses between the rest as a whole module, the rest as a packed
+// stream, and changes to a good module or stream.
 #include <algorithm>
-#include <vector>
 
 #include "init/dom0/image/decompress.hpp"
+#include "tests/fuzz/input.hpp"
+#include "tests/unit/init/dom0/image_kernel.hpp"
 
 using namespace xylem;
 using namespace xylem::image;
 
+namespace {
+
+constexpr usize plain_size = 3000;
+
+struct Choice {
+    Format format;
+    bool spoiled;  // a good one with changes, else all the input's
+    bool module;   // a bzImage, else its payload alone
+};
+
+std::vector<u8> bytes_of(const Choice& choice, fuzz::Input in) {
+    if (!choice.spoiled) return {in.at, in.end};
+    static const std::vector<u8> plain = testing::code_like(plain_size);
+    std::vector<u8> bytes = testing::pack(choice.format, plain);
+    if (choice.module) bytes = testing::bzimage(bytes, plain_size, choice.format != Format::gzip);
+    fuzz::spoil(bytes, in);
+    return bytes;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     if (size == 0) return 0;
-    const std::vector<u8> module(data + 1, data + size);
+    const Choice choice{static_cast<Format>(data[0] % 6), (data[0] & 0x40) != 0, (data[0] & 0x80) != 0};
+    const std::vector<u8> bytes = bytes_of(choice, {data + 1, data + size});
     static std::vector<u8> area(8 * mib);
     Scratch scratch(area);
-    if (data[0] != 0) {
-        std::vector<u8> out(data[0] * 64u);
-        const auto got = decompress(static_cast<Format>(data[0] % 6), module, out, scratch);
+    if (!choice.module) {
+        std::vector<u8> out(plain_size);
+        const auto got = decompress(choice.format, bytes, out, scratch);
         if (got && *got > out.size()) __builtin_trap();
         return 0;
     }
-    auto payload = find_payload(module);
+    auto payload = find_payload(bytes);
     if (!payload) return 0;
     (void)scratch_bytes(*payload);
     payload->unpacked_size = std::min<u64>(payload->unpacked_size, 1 * mib);

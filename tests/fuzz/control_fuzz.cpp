@@ -9,16 +9,12 @@
 #include "arch/host/pv.hpp"
 #include "arch/x86/pv/pte.hpp"
 #include "core/domain/domain_list.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace xylem::host {
 namespace {
 
-struct Input {
-    const u8* at;
-    const u8* end;
-    u8 byte() { return at < end ? *at++ : 0; }
-    bool done() const { return at >= end; }
-};
+using fuzz::Input;
 
 constexpr u32 pages = 32;
 

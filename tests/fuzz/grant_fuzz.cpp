@@ -4,21 +4,17 @@
 // an entry that nobody uses.
 #include <cstdlib>
 
+#include "tests/fuzz/input.hpp"
 #include "tests/unit/core/grant/fakes.cpp"
 
 namespace xylem::test {
 namespace {
 
+using fuzz::Input;
+
 constexpr u32 domain_count = 3;
 constexpr u32 pages_each = 4;
 constexpr u32 refs = 16;  // reserved ones and others
-
-struct Input {
-    const u8* at;
-    const u8* end;
-    u8 byte() { return at < end ? *at++ : 0; }
-    bool done() const { return at >= end; }
-};
 
 void require(bool condition, const char* what) {
     if (condition) return;

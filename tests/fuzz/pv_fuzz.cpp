@@ -14,17 +14,12 @@
 #include "arch/x86/pv/segments.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "core/port/guest_map.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace xylem::host {
 namespace {
 
-struct Input {
-    const u8* at;
-    const u8* end;
-    u8 byte() { return at < end ? *at++ : 0; }
-    u16 word() { return static_cast<u16>(byte() | byte() << 8); }
-    bool done() const { return at >= end; }
-};
+using fuzz::Input;
 
 constexpr u32 cpus = 3;
 constexpr u32 domains = 2;

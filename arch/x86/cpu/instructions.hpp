@@ -77,7 +77,6 @@ inline u64 rdtsc() {
 }
 
 // --- descriptor tables
-// -----------------------------------------------------------------------------------------------------------
 struct [[gnu::packed]] TablePointer {
     u16 limit;
     u64 base;
@@ -142,7 +141,6 @@ inline void wrgsbase(u64 v) {
 }
 
 // --- debug registers
-// ---------------------------------------------------------------------------------------------------------------
 template <unsigned N>
 u64 read_dr() {
     u64 v;
@@ -155,7 +153,6 @@ void write_dr(u64 v) {
 }
 
 // --- floating point
-// -----------------------------------------------------------------------------------------------------------------
 inline void fninit() {
     asm volatile("fninit");
 }
@@ -179,7 +176,6 @@ inline void xsetbv(u32 index, u64 v) {
 }
 
 // --- waiting
-// ---------------------------------------------------------------------------------------------------------------------
 // Interrupts on and sleep, without a gap in which one could be lost; returns with interrupts off.
 inline void sleep_until_interrupt() {
     asm volatile("sti; hlt; cli" ::: "memory");

@@ -45,13 +45,11 @@ struct alignas(16) ArchVcpu {
     Callback syscall;
 
     // --- other entry points
-    // ------------------------------------------------------------------------------------------------------
     Callback event, failsafe, syscall32;
     u64 kernel_ss = 0;
     Trap* traps = nullptr;  // 256 of them
 
     // --- segments, valid while the vCPU is not running
-    // --------------------------------------------------------------------------
     u64 fs_base = 0, gs_base_kernel = 0, gs_base_user = 0;
     u16 ds = 0, es = 0, fs = 0, gs = 0;
     std::array<u64, 14> gdt_frames{};  // mfns, 0 = none
@@ -60,7 +58,6 @@ struct alignas(16) ArchVcpu {
     u64 ldt_base = 0;
 
     // --- control and debug registers
-    // ------------------------------------------------------------------------------------------------
     u64 cr2 = 0;
     u64 cr4 = 0;  // the bits the guest owns
     u64 xcr0 = 1;
@@ -70,7 +67,6 @@ struct alignas(16) ArchVcpu {
     u8* fpu_area = nullptr;
 
     // --- the hypervisor's own context while switched away
-    // -----------------------------------------------------------------------------
     u64 saved_rsp = 0;
     u64 iobitmap_va = 0;
     u32 iobitmap_ports = 0;

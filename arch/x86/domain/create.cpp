@@ -77,6 +77,7 @@ Result<Domain*> create_domain(DomId id, const DomainSettings& settings) {
     d->max_vcpus = settings.max_vcpus;
     d->max_pages = settings.max_pages;
     d->is_hardware_domain = settings.is_hardware_domain;
+    if (d->is_hardware_domain) d->io.give_all();
     d->is_control_domain = settings.is_control_domain;
     d->dummy_vcpu_info.evtchn_upcall_mask = 1;
     std::copy_n(settings.handle, sizeof d->handle, d->handle);

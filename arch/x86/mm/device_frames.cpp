@@ -20,9 +20,9 @@ constinit usize denied_count = 0;
 constinit std::array<FrameRange, 64> read_only{};
 constinit usize protected_count = 0;
 
-bool contains(std::span<const FrameRange> ranges, Mfn mfn) {
+bool overlaps(std::span<const FrameRange> ranges, Mfn first, Mfn last) {
     for (const FrameRange& r : ranges)
-        if (mfn.raw >= r.first && mfn.raw <= r.last) return true;
+        if (last.raw >= r.first && first.raw <= r.last) return true;
     return false;
 }
 
@@ -40,16 +40,16 @@ void deny_device_range(Maddr start, u64 bytes) {
 
 namespace port {
 
-bool may_map_device_frame(const Domain& d, Mfn mfn) {
-    return d.is_hardware_domain && !contains({denied.data(), denied_count}, mfn);
+bool may_map_device_frames(const Domain& d, Mfn first, Mfn last) {
+    return d.io.has_frames(first.raw, last.raw) && !overlaps({denied.data(), denied_count}, first, last);
 }
 
 bool is_read_only_device_frame(Mfn mfn) {
-    return contains({read_only.data(), protected_count}, mfn) || pci::is_msix_frame(mfn);
+    return overlaps({read_only.data(), protected_count}, mfn, mfn) || pci::is_msix_frame(mfn);
 }
 
 bool may_choose_caching(const Domain& d) {
-    return d.is_hardware_domain;
+    return d.io.any();
 }
 
 }  // namespace port

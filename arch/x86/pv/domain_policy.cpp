@@ -2,8 +2,10 @@
 #include "arch/x86/pv/domain_policy.hpp"
 
 #include "arch/x86/domain/arch_domain.hpp"
+#include "arch/x86/domain/features.hpp"
 #include "arch/x86/pv/policy_steps.hpp"
 #include "base/sync/spinlock.hpp"
+#include "hw/x86/registers.hpp"
 
 namespace xylem::pv {
 namespace {
@@ -68,6 +70,14 @@ void drop_policy(Domain& d) {
 u64 allowed_states(const Domain& d) {
     const cpu::CpuidRegs& r = d.arch->cpu_policy->policy.xstate[0];
     return u64{r.d} << 32 | r.a;
+}
+
+u64 allowed_cr4(const Domain& d) {
+    constexpr u32 fsgsbase = 1;  // leaf 7, ebx
+    u64 allowed = features().guest_cr4_bits;
+    if (allowed_states(d) == 0) allowed &= ~x86::cr4::osxsave;
+    if ((d.arch->cpu_policy->policy.structured[0].b & fsgsbase) == 0) allowed &= ~x86::cr4::fsgsbase;
+    return allowed;
 }
 
 }  // namespace xylem::pv

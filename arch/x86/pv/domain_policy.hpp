@@ -23,5 +23,7 @@ void drop_policy(Domain& d);
 
 // The XSAVE states that the domain may switch on in XCR0; 0: none, it has no XSAVE.
 u64 allowed_states(const Domain& d);
+// The bits that the domain may set in CR4.
+u64 allowed_cr4(const Domain& d);
 
 }  // namespace xylem::pv

@@ -103,8 +103,7 @@ long hypercall_multicall(u64 list_va, u64 count, u64, u64, u64, u64) {
         long result = -static_cast<long>(XEN_ENOSYS);
         if (call->op < hypercall_count && call->op != __HYPERVISOR_multicall) {
             const auto& a = call->args;
-            if (recorder::Ring* ring = v.cpu->recorder; ring != nullptr)
-                ring->record(recorder::Event::make(recorder::Kind::multicall, 0, call->op, a[0]));
+            v.cpu->recorder->record(recorder::Event::make(recorder::Kind::multicall, 0, call->op, a[0]));
             result = hypercall_entries[call->op](a[0], a[1], a[2], a[3], a[4], a[5]);
         }
         // A call that left kernel mode (iret) ended the guest's stay: nothing after it runs [XSA-213].

@@ -7,6 +7,7 @@
 #include "arch/x86/pv/roots.hpp"
 #include "core/pci/config_filter.hpp"
 #include "core/port/guest.hpp"
+#include "core/port/io_rights.hpp"
 #include "cpu/port_io.hpp"
 #include "init/platform.hpp"
 
@@ -23,17 +24,12 @@ constexpr u16 pci_address = 0xcf8, pci_data = 0xcfc, cmos_index = 0x70, cmos_dat
 // What the hypervisor keeps for itself on every PC: interrupt controllers, timer.
 constexpr PortRange always_denied[] = {{0x20, 0x21}, {0xa0, 0xa1}, {0x40, 0x43}, {0x61, 0x61}, {pci_data, pci_data + 3}};
 
-bool overlaps(const PortRange& r, u32 port, u32 bytes) {
-    return port <= r.last && port + bytes > r.first;
+bool overlaps(const PortRange& r, u32 first, u32 last) {
+    return first <= r.last && last >= r.first;
 }
 
 bool is_permitted(const Domain& d, u32 port, u32 bytes) {
-    if (!d.is_hardware_domain) return false;
-    for (const PortRange& r : always_denied)
-        if (overlaps(r, port, bytes)) return false;
-    for (usize i = 0; i < denied_count; ++i)
-        if (overlaps(denied[i], port, bytes)) return false;
-    return port + bytes <= 0x10000;
+    return port::may_use_ports(d, port, port + bytes - 1);
 }
 
 u32 all_ones(u32 bytes) {
@@ -113,3 +109,16 @@ void write_port(ArchVcpu& v, u16 port, u32 bytes, u32 value) {
 }
 
 }  // namespace xylem::pv
+
+namespace xylem::port {
+
+bool may_use_ports(const Domain& d, u32 first, u32 last) {
+    if (!d.io.has_ports(first, last)) return false;
+    for (const pv::PortRange& r : pv::always_denied)
+        if (pv::overlaps(r, first, last)) return false;
+    for (usize i = 0; i < pv::denied_count; ++i)
+        if (pv::overlaps(pv::denied[i], first, last)) return false;
+    return true;
+}
+
+}  // namespace xylem::port

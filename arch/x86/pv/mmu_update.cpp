@@ -28,13 +28,7 @@ TableUse TableUse::take(PageInfo& page, DomId owner) {
 }
 
 void TableUse::reset() {
-    if (page_ == nullptr) return;
-    PageInfo& page = *std::exchange(page_, nullptr);
-    PageState s = page.load();
-    while (s.type_uses() > 1 && s.references() > 1)
-        if (page.swap(s, s.minus(PageState::one_type_use + PageState::one_reference))) return;
-    put_type_use(page);
-    put_reference(page);
+    if (page_ != nullptr) put_typed(*std::exchange(page_, nullptr));
 }
 
 namespace {

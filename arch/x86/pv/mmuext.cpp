@@ -56,14 +56,9 @@ namespace {
 
 Result<> pin(Domain& d, Mfn mfn, unsigned level) {
     PageInfo* page = find_page(mfn);
-    if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
-    if (Result<> r = get_type_use(*page, static_cast<PageType>(level)); !r) {
-        put_reference(*page);
-        return r;
-    }
+    if (Result<> r = get_typed(page, d.id, static_cast<PageType>(level)); !r) return r;
     if (page->fetch_or(PageState::pinned_bit).has(PageState::pinned_bit)) {
-        put_type_use(*page);
-        put_reference(*page);
+        put_typed(*page);
         return fail(XEN_EINVAL);
     }
     return {};

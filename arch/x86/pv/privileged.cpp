@@ -62,8 +62,7 @@ u64 shown_cr4(const ArchVcpu& v) {
 }
 
 void write_guest_cr4(ArchVcpu& v, u64 value) {
-    v.cr4 = value & features().guest_cr4_bits;
-    if (allowed_states(v.vcpu->domain) == 0) v.cr4 &= ~x86::cr4::osxsave;
+    v.cr4 = value & allowed_cr4(v.vcpu->domain);
     cpu::write_cr4(host_cr4_for(v));
 }
 

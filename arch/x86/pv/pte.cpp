@@ -22,7 +22,7 @@ Result<> acquire_device_l1(Domain& mapper, u64& entry) {
     const Mfn mfn = frame_of(entry);
     // Address bits that the CPU does not have are reserved: translations through such an entry fault.
     if (mfn.raw >> (features().physical_bits - page_shift) != 0) return fail(XEN_EPERM);
-    if (!port::may_map_device_frame(mapper, mfn)) return fail(XEN_EPERM);
+    if (!port::may_map_device_frames(mapper, mfn, mfn)) return fail(XEN_EPERM);
     // Device memory is never cached, whatever the guest asked (write-combining is entry 4 of the fixed PAT and stays).
     const u64 cache = entry & bits::cache;
     if (cache == 0 || cache == bits::write_through || cache == (bits::large_or_pat | bits::write_through))
@@ -68,22 +68,13 @@ Result<> acquire_entry(Domain& mapper, DomId owner, unsigned level, u64& entry) 
     if (!is_present(entry)) return {};
     if ((entry & ~upper_allowed) != 0) return fail(XEN_EINVAL);
     entry |= bits::user;
-    PageInfo* page = find_page(frame_of(entry));
     // Tables are always the mapper's own.
-    if (page == nullptr || !get_reference(*page, mapper.id)) return fail(XEN_EINVAL);
-    if (Result<> r = get_type_use(*page, table_type(level - 1)); !r) {
-        put_reference(*page);
-        return r;
-    }
-    return {};
+    return get_typed(find_page(frame_of(entry)), mapper.id, table_type(level - 1));
 }
 
 void release_entry(unsigned level, u64 entry) {
     if (level == 1) return release_l1(entry);
-    if (!is_present(entry)) return;
-    PageInfo& page = *find_page(frame_of(entry));
-    put_type_use(page);
-    put_reference(page);
+    if (is_present(entry)) put_typed(*find_page(frame_of(entry)));
 }
 
 }  // namespace xylem::pv

@@ -19,20 +19,11 @@ bool is_memory(Mfn mfn) {
 }  // namespace
 
 Result<> take_root(Domain& d, Mfn mfn) {
-    PageInfo* page = find_page(mfn);
-    if (page == nullptr || !get_reference(*page, d.id)) return fail(XEN_EINVAL);
-    if (Result<> r = get_type_use(*page, PageType::l4); !r) {
-        put_reference(*page);
-        return r;
-    }
-    return {};
+    return get_typed(find_page(mfn), d.id, PageType::l4);
 }
 
 void put_root(u64 root) {
-    if (root == 0) return;
-    PageInfo& page = *find_page(mfn_of(Maddr(root)));
-    put_type_use(page);
-    put_reference(page);
+    if (root != 0) put_typed(*find_page(mfn_of(Maddr(root))));
 }
 
 void show_m2p(Mfn root) {

@@ -31,9 +31,7 @@ u64* window_entry(ArchVcpu& v, unsigned page) {
 }
 
 void put_descriptor_frame(u64 mfn) {
-    PageInfo& page = *find_page(Mfn(mfn));
-    put_type_use(page);
-    put_reference(page);
+    put_typed(*find_page(Mfn(mfn)));
 }
 
 Result<> take_descriptor_frame(Domain& d, Mfn mfn) {

@@ -6,6 +6,7 @@
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/pv/debug_registers.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/roots.hpp"
 #include "arch/x86/pv/segments.hpp"
@@ -110,7 +111,7 @@ void set_entry_points(ArchVcpu& v, const vcpu_guest_context& c) {
 }
 
 void set_control_registers(ArchVcpu& v, const vcpu_guest_context& c) {
-    v.cr4 = c.ctrlreg[4] & features().guest_cr4_bits;
+    v.cr4 = c.ctrlreg[4] & allowed_cr4(v.vcpu->domain);
     v.virtual_ts = (c.ctrlreg[0] & x86::cr0::ts) != 0;
     for (unsigned i = 0; i < 4; ++i) v.dr[i] = is_guest_breakpoint(c.debugreg[i]) ? c.debugreg[i] : 0;
     v.dr6 = sanitised_dr6(c.debugreg[6]);

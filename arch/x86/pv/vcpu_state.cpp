@@ -6,6 +6,7 @@
 
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
+#include "arch/x86/pv/domain_policy.hpp"
 #include "arch/x86/pv/vcpu_context.hpp"
 #include "arch/x86/time/wall_clock.hpp"
 #include "core/domain/domain.hpp"
@@ -68,6 +69,12 @@ void get_tables(const ArchVcpu& v, vcpu_guest_context& c) {
     c.ctrlreg[4] = v.cr4;
 }
 
+// What the domain's policy lets it have; without XSAVE it still has the legacy state.
+u64 states_of(const Vcpu& v) {
+    constexpr u64 legacy = 3;
+    return allowed_states(v.domain) | legacy;
+}
+
 // The state components in an XSAVE area, and those that may be there.
 bool is_loadable(const u8* area, u64 accumulated) {
     u64 present = 0;
@@ -76,7 +83,7 @@ bool is_loadable(const u8* area, u64 accumulated) {
     std::memcpy(rest, area + legacy_bytes + sizeof present, sizeof rest);
     for (u64 word : rest)
         if (word != 0) return false;  // compacted, or from the future: loading it would fault
-    return (present & ~(accumulated & features().xcr0)) == 0;
+    return (present & ~accumulated) == 0;
 }
 
 }  // namespace
@@ -141,7 +148,7 @@ u64 extended_state_features() {
 }
 
 void get_extended_state(Vcpu& v, u8* to) {
-    const u64 words[2] = {v.arch->xcr0, features().xcr0};
+    const u64 words[2] = {v.arch->xcr0, states_of(v)};
     std::memcpy(to, words, sizeof words);
     std::memcpy(to + header_bytes, v.arch->fpu_area, features().fpu_bytes);
 }
@@ -153,7 +160,7 @@ Result<> set_extended_state(Vcpu& v, const u8* from, u64 bytes) {
     const u64 xcr0 = words[0];
     const u64 accumulated = words[1];
     const bool has_avx_without_sse = (xcr0 & 6) == 4;
-    if ((xcr0 & 1) == 0 || (xcr0 & ~accumulated) != 0 || (accumulated & ~features().xcr0) != 0 || has_avx_without_sse)
+    if ((xcr0 & 1) == 0 || (xcr0 & ~accumulated) != 0 || (accumulated & ~states_of(v)) != 0 || has_avx_without_sse)
         return fail(XEN_EINVAL);
     if (bytes == header_bytes) return {};  // a guest that never used more than its legacy context holds
     if (bytes < header_bytes + legacy_bytes + xsave_header_bytes || !is_loadable(from + header_bytes, accumulated))

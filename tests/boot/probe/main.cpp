@@ -87,8 +87,12 @@ int main(int count, char** words) {
     if (command == "grants") return take_grants();
     if (command == "refused") return refused();
     if (command == "hostile" && count > 2) return hostile(static_cast<unsigned>(std::atoi(words[2])));
+    if (command == "port" && count > 2)
+        return port(static_cast<unsigned>(std::strtoul(words[2], nullptr, 16)),
+                    count > 3 ? std::strtol(words[3], nullptr, 16) : -1);
+    if (command == "frame" && count > 2) return frame(std::strtoul(words[2], nullptr, 16));
     std::puts(
         "probe: free-pages, cpu-times, wrong-version, tsc, tsc-mode DOMID, same-policy DOMID, ports, grants, refused, hostile "
-        "DOMID");
+        "DOMID, port NUMBER [BYTE], frame NUMBER");
     return 2;
 }

@@ -34,5 +34,9 @@ int time_stamp();
 int time_stamp_mode(unsigned domain);
 // Gives a domain the CPU policy that it has, then one that there is not; prints the answers.
 int same_policy(unsigned domain);
+// Writes a port (unless negative), then reads it.
+int port(unsigned number, long written);
+// The first word of a frame of device memory.
+int frame(unsigned long number);
 
 }  // namespace probe

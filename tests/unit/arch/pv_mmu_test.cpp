@@ -313,7 +313,6 @@ TEST_F(PvMmu, unknown_and_unsupported_mmuext_operations_say_so) {
 }
 
 // --- rows of the security regression list
-// ---------------------------------------------------------------------------------------
 
 TEST_F(PvMmu, xsa_148_no_superpage_on_any_path_of_an_l2) {
     EXPECT_EQ(update(g.slot(2, 4).raw, g.entry(8, rw | bits::large_or_pat)), error(XEN_EINVAL));

@@ -81,11 +81,55 @@ TEST_F(Control, the_machine_is_described) {
     point(s.u.getcpuinfo.info, va(list_offset));
     ASSERT_EQ(call(s), 0);
     EXPECT_EQ(s.u.getcpuinfo.nr_cpus, 2u);
-    for (u32 cmd : {10u, 12u, 21u, 23u})  // get_pmstat, pm_op, psr_cmt_op, psr_alloc
+    for (u32 cmd : {21u, 23u})  // psr_cmt_op, psr_alloc
     {
         s = sysctl(cmd);
         EXPECT_EQ(call(s), error(XEN_ENODEV));
     }
+}
+
+TEST_F(Control, power_cpus_pages_and_patches_stay_as_they_are) {
+    xen_sysctl s = sysctl(XEN_SYSCTL_get_pmstat);
+    s.u.get_pmstat.type = PMSTAT_get_max_px;
+    EXPECT_EQ(call(s), error(XEN_ENODEV));
+    s.u.get_pmstat.type = PMSTAT_get_cxstat;
+    s.u.get_pmstat.u.getcx.nr = 1;  // room for one of two
+    point(s.u.get_pmstat.u.getcx.triggers, va(list_offset));
+    point(s.u.get_pmstat.u.getcx.residencies, va(list_offset + 64));
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.get_pmstat.u.getcx.nr, 2u);
+    EXPECT_EQ(result<u64>(list_offset)[0], 1u);
+    EXPECT_EQ(result<u64>(list_offset)[1], 0u);
+    s.u.get_pmstat.cpuid = 2;
+    EXPECT_EQ(call(s), error(XEN_EINVAL));
+
+    s = sysctl(XEN_SYSCTL_pm_op);
+    s.u.pm_op.cmd = XEN_SYSCTL_pm_op_get_max_cstate;
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.pm_op.u.get_max_cstate, 1u);
+    s.u.pm_op.cmd = GET_CPUFREQ_PARA;
+    EXPECT_EQ(call(s), error(XEN_ENODEV));
+
+    s = sysctl(XEN_SYSCTL_cpu_hotplug);
+    s.u.cpu_hotplug = {.cpu = 0, .op = XEN_SYSCTL_CPU_HOTPLUG_ONLINE};
+    EXPECT_EQ(call(s), error(XEN_EEXIST));
+    s.u.cpu_hotplug = {.cpu = 2, .op = XEN_SYSCTL_CPU_HOTPLUG_OFFLINE};
+    EXPECT_EQ(call(s), error(XEN_EINVAL));
+
+    s = sysctl(XEN_SYSCTL_page_offline_op);
+    s.u.page_offline.cmd = sysctl_query_page_offline;
+    s.u.page_offline.start = s.u.page_offline.end = static_cast<u32>(dom0.frames[0].raw);
+    point(s.u.page_offline.status, va(list_offset));
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(*result<u32>(list_offset), PG_OFFLINE_STATUS_ONLINE);
+    s.u.page_offline.cmd = sysctl_page_offline;
+    EXPECT_EQ(call(s), error(XEN_EOPNOTSUPP));
+
+    s = sysctl(XEN_SYSCTL_livepatch_op);
+    s.u.livepatch.cmd = XEN_SYSCTL_LIVEPATCH_LIST;
+    s.u.livepatch.u.list.nr = 7;
+    ASSERT_EQ(call(s), 0);
+    EXPECT_EQ(s.u.livepatch.u.list.nr, 0u);
 }
 
 TEST_F(Control, free_memory_by_address_width) {
@@ -226,6 +270,56 @@ TEST_F(Control, there_is_one_pool) {
     s.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_getinfo;
     ASSERT_EQ(call(s), 0);
     EXPECT_EQ(s.u.scheduler_op.u.sched_credit2.ratelimit_us, 1000u);
+    const auto set = [&](u32 microseconds) {
+        s.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_putinfo;
+        s.u.scheduler_op.u.sched_credit2.ratelimit_us = microseconds;
+        return call(s);
+    };
+    const auto get = [&] {
+        s.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_getinfo;
+        EXPECT_EQ(call(s), 0);
+        return s.u.scheduler_op.u.sched_credit2.ratelimit_us;
+    };
+    EXPECT_EQ(set(5000), 0);
+    EXPECT_EQ(get(), 5000u);
+    for (u32 bad : {1u, 99u, 500'001u}) EXPECT_EQ(set(bad), error(XEN_EINVAL)) << bad;
+    EXPECT_EQ(get(), 5000u);
+    EXPECT_EQ(set(0), 0);  // none
+    EXPECT_EQ(get(), 0u);
+    EXPECT_EQ(set(1000), 0);
+}
+
+TEST_F(Control, rights_to_ports_and_frames_are_given_by_those_who_have_them) {
+    xen_domctl d = domctl(XEN_DOMCTL_ioport_permission, 1);
+    d.u.ioport_permission = {.first_port = 0x2f8, .nr_ports = 8, .allow_access = 1};
+    EXPECT_EQ(call(d), 0);
+    EXPECT_TRUE(other.domain->io.has_ports(0x2f8, 0x2ff));
+    EXPECT_FALSE(other.domain->io.has_ports(0x2f8, 0x300));
+    d.u.ioport_permission = {.first_port = 0x2fa, .nr_ports = 1, .allow_access = 0};
+    EXPECT_EQ(call(d), 0);
+    EXPECT_FALSE(other.domain->io.has_ports(0x2fa, 0x2fa));
+    EXPECT_TRUE(other.domain->io.has_ports(0x2fb, 0x2ff));
+    d.u.ioport_permission = {.first_port = 0x3f8, .nr_ports = 0, .allow_access = 1};
+    EXPECT_EQ(call(d), error(XEN_EINVAL));
+    d.u.ioport_permission = {.first_port = 0xffff, .nr_ports = 2, .allow_access = 1};
+    EXPECT_EQ(call(d), error(XEN_EINVAL));
+    d.u.ioport_permission = {.first_port = 0x20, .nr_ports = 2, .allow_access = 1};
+    EXPECT_EQ(call(d), error(XEN_EPERM));  // the hypervisor's
+
+    d = domctl(XEN_DOMCTL_iomem_permission, 1);
+    d.u.iomem_permission = {.first_mfn = 0xfed00, .nr_mfns = 1, .allow_access = 1};
+    EXPECT_EQ(call(d), 0);
+    EXPECT_TRUE(other.domain->io.has_frames(0xfed00, 0xfed00));
+    d.u.iomem_permission.nr_mfns = ~u64{0};
+    EXPECT_EQ(call(d), error(XEN_EINVAL));
+    d = domctl(XEN_DOMCTL_memory_mapping, 1);
+    d.u.memory_mapping.first_mfn = d.u.memory_mapping.first_gfn = 0xfed00;
+    d.u.memory_mapping.nr_mfns = 1;
+    EXPECT_EQ(call(d), 0);
+    d.u.memory_mapping.nr_mfns = 2;
+    EXPECT_EQ(call(d), error(XEN_EPERM));
+    d.u.memory_mapping.nr_mfns = 65;
+    EXPECT_EQ(call(d), error(XEN_E2BIG));
 }
 
 TEST_F(Control, the_console_ring_is_read_in_pieces_and_cleared) {

@@ -143,9 +143,9 @@ TEST_F(Irq, WhoDoesNotShareIsAlone) {
 TEST_F(Irq, PrivilegeAndPermission) {
     EXPECT_EQ(map_gsi(a, a, 16), error(XEN_EPERM));
     EXPECT_EQ(map_gsi(a, dom0, 16), error(XEN_EPERM));
-    EXPECT_EQ(map_gsi(dom0, a, 16), error(XEN_EPERM));  // the guest may not have it
-    ASSERT_TRUE(irq::set_irq_permission(a, Gsi(16), true));
+    EXPECT_FALSE(irq::has_irq_permission(a, Gsi(16)));
     EXPECT_EQ(map_gsi(dom0, a, 16), 16);
+    EXPECT_TRUE(irq::has_irq_permission(a, Gsi(16)));  // dom0 gave it
     EXPECT_EQ(unmap(a, a, 16), error(XEN_EPERM));
     ASSERT_TRUE(irq::set_irq_permission(a, Gsi(16), false));
     EXPECT_FALSE(irq::has_irq_permission(a, Gsi(16)));
