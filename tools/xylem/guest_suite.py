@@ -70,17 +70,6 @@ def judge(suite, name, xen, xylem, differences):
     suite.result(outcome, f"guests {name}: {note}", xen.seconds + (xylem.seconds if xylem else 0), problems[:60])
 
 
-def run_domu_pairs(suite, wants, differences):
-    names = [name for name in domus.NAMES if wants("guests", f"domu/{name}")]
-    if not names:
-        return
-    on_xylem = [name for name in names if not differences.gap(f"domu/{name}")]
-    xen = domus.run("xen", names)
-    xylem = domus.run("xylem", on_xylem) if on_xylem else {}
-    for name in names:
-        judge(suite, f"domu/{name}", xen[name], xylem.get(name), differences)
-
-
 def run_all(suite, wants, side_by_side):
     """Every wanted case on both hypervisors; transcripts in build/guest-logs."""
     packages.need(packages.QEMU, packages.DEBIAN)
@@ -90,10 +79,15 @@ def run_all(suite, wants, side_by_side):
     debian.prepare()
     chosen = [case for name, case in dom0_cases().items() if wants("guests", name)]
     differences = Differences()
+    names = [name for name in domus.NAMES if wants("guests", f"domu/{name}")]
+    on = {"xen": names, "xylem": [name for name in names if not differences.gap(f"domu/{name}")]}
     with concurrent.futures.ThreadPoolExecutor(side_by_side) as pool:
-        futures = [pool.submit(run_domu_pairs, suite, wants, differences)] + [pool.submit(run_pair, suite, case, differences) for case in chosen]
-        for future in futures:
+        domains = {side: pool.submit(domus.run, side, some) for side, some in on.items() if some}  # the long ones first
+        for future in [pool.submit(run_pair, suite, case, differences) for case in chosen]:
             future.result()
+        said = {side: future.result() for side, future in domains.items()}
+    for name in names:
+        judge(suite, f"domu/{name}", said["xen"][name], said.get("xylem", {}).get(name), differences)
 
 
 def names():
