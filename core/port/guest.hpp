@@ -40,10 +40,15 @@ class GuestPtr {
 
     Result<T> read() const {
         T copy;
-        if (!read_to(copy)) [[unlikely]]
+        if (!read_into(copy)) [[unlikely]]
             return fail(XEN_EFAULT);
-        asm volatile("" : "+m"(copy)::"memory");  // one snapshot: nobody reads the guest's own copy again
         return copy;
+    }
+    // The same without another copy, for what is big and read often. False: XEN_EFAULT, and `to` may be half written.
+    [[nodiscard]] bool read_into(T& to) const {
+        const bool read = read_to(to);
+        asm volatile("" : "+m"(to)::"memory");  // one snapshot: nobody reads the guest's own copy again
+        return read;
     }
     Result<> write(const T& value) const {
         if (!write_from(value)) [[unlikely]]

@@ -96,15 +96,15 @@ const char* hypercall_name(u64 number) {
 long hypercall_multicall(u64 list_va, u64 count, u64, u64, u64, u64) {
     ArchVcpu& v = current_arch();
     const GuestPtr<multicall_entry> list(list_va);
+    multicall_entry call;
     for (u32 i = 0; i < static_cast<u32>(count); ++i) {
         const GuestPtr<multicall_entry> at = list.element(i);
-        const Result<multicall_entry> call = at.read();
-        if (!call) return to_hypercall_result(call.error());
+        if (!at.read_into(call)) return -static_cast<long>(XEN_EFAULT);
         long result = -static_cast<long>(XEN_ENOSYS);
-        if (call->op < hypercall_count && call->op != __HYPERVISOR_multicall) {
-            const auto& a = call->args;
-            v.cpu->recorder->record(recorder::Event::make(recorder::Kind::multicall, 0, call->op, a[0]));
-            result = hypercall_entries[call->op](a[0], a[1], a[2], a[3], a[4], a[5]);
+        if (call.op < hypercall_count && call.op != __HYPERVISOR_multicall) {
+            const auto& a = call.args;
+            v.cpu->recorder->record(recorder::Event::make(recorder::Kind::multicall, 0, call.op, a[0]));
+            result = hypercall_entries[call.op](a[0], a[1], a[2], a[3], a[4], a[5]);
         }
         // A call that left kernel mode (iret) ended the guest's stay: nothing after it runs [XSA-213].
         if (v.kernel_mode == 0) [[unlikely]]
