@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the tools decide about a guest's CPUs is what the guest sees."""
-import pytest
 from library import guest_script, judge_checks
-
-pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
 
 POLICY = r"""
 check policies_shown sh -c 'xen-cpuid -p >/tmp/policies'
