@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the tools decide about a guest's CPUs is what the guest sees."""
+import pytest
 from library import guest_script, judge_checks
+
+pytestmark = pytest.mark.long  # minutes: two guests, one of them with every TSC read emulated, saved and restored
 
 POLICY = r"""
 check policies_shown sh -c 'xen-cpuid -p >/tmp/policies'
