@@ -140,13 +140,27 @@ void FrameAllocator::release(Mfn start, unsigned order) {
     free_ += u64{1} << order;
 }
 
-void FrameAllocator::release_run(Mfn start, u64 count) {
-    for (u64 at = start.raw, end = start.raw + count; at < end;) {
+void FrameAllocator::free_run(u64 start, u64 count, u32 stamp) {
+    free_ += count;
+    for (u64 at = start, end = start + count; at < end;) {
         const unsigned fits = static_cast<unsigned>(std::bit_width(end - at)) - 1;
         const unsigned order = std::min({static_cast<unsigned>(std::countr_zero(at)), fits, max_order});
-        release(Mfn(at), order);
+        free_block(at, order, stamp);
         at += u64{1} << order;
     }
+}
+
+Result<Mfn> FrameAllocator::allocate_run(u64 count) {
+    const unsigned order = static_cast<unsigned>(std::bit_width(count - 1));
+    const Mfn start = TRY(allocate(order));
+    Guard g(lock_);
+    free_run(start.raw + count, (u64{1} << order) - count, 0);  // nobody used the rest: no translations to flush
+    return start;
+}
+
+void FrameAllocator::release_run(Mfn start, u64 count) {
+    Guard g(lock_);
+    free_run(start.raw, count, port::tlb_clock());
 }
 
 u64 FrameAllocator::free_frames_between(unsigned from_bits, unsigned to_bits) const {

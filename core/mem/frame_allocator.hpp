@@ -23,7 +23,8 @@ class FrameAllocator {
     Result<Mfn> allocate(unsigned order, unsigned address_bits = 64);
     // Gives frames back. No reference may be left; stale TLB entries are flushed before the next use, not now.
     void release(Mfn start, unsigned order);
-    // Any number of neighbours that were allocated.
+    // Any number of neighbours. Aligned to the power of two that holds them.
+    Result<Mfn> allocate_run(u64 count);
     void release_run(Mfn start, u64 count);
 
     u64 free_frames() const;
@@ -37,6 +38,7 @@ class FrameAllocator {
     void insert(u64 index, unsigned order, u32 stamp) XYLEM_REQUIRES(lock_);
     void unlink(u64 index, unsigned order) XYLEM_REQUIRES(lock_);
     void free_block(u64 index, unsigned order, u32 stamp) XYLEM_REQUIRES(lock_);
+    void free_run(u64 start, u64 count, u32 stamp) XYLEM_REQUIRES(lock_);
 
     mutable Spinlock lock_;
     std::array<std::array<u32, max_order + 1>, zones> heads_ XYLEM_GUARDED_BY(lock_){};  // index + 1; 0 = empty

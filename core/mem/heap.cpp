@@ -57,10 +57,8 @@ class Heap {
     static u64 page_count(usize bytes) { return align_up(u64{bytes}, page_size) >> page_shift; }
     static void* pages(usize bytes) {
         const u64 count = page_count(bytes);
-        const unsigned order = static_cast<unsigned>(std::bit_width(count - 1));
-        const Result<Mfn> m = frames().allocate(order);
+        const Result<Mfn> m = frames().allocate_run(count);
         if (!m) return nullptr;
-        frames().release_run(Mfn(m->raw + count), (u64{1} << order) - count);
         u64* p = static_cast<u64*>(port::frame_address(*m));
         std::fill_n(p, count * (page_size / 8), u64{0});
         return p;
