@@ -50,6 +50,18 @@ namespace {
 constinit Hypervisor the_hypervisor;
 constinit EarlyMemory early_memory;
 
+init::FirstWord first_word(const BootInfo& boot) {
+    return init::first_word_of(boot.multiboot2 ? "GRUB 2" : boot.loader);
+}
+
+// Of the RAM that ends at `limit` or below.
+u64 end_of_ram(const BootInfo& boot, u64 limit = ~u64{0}) {
+    u64 end = 0;
+    for (const MemoryRange& r : boot.memory())
+        if (r.kind == MemoryKind::ram && r.end() <= limit) end = std::max(end, r.end());
+    return end;
+}
+
 void add_ram(const BootInfo& boot) {
     for (const MemoryRange& r : boot.memory()) {
         log::info("memory {:016x} - {:016x} {}", r.start, r.end(),
@@ -64,17 +76,7 @@ void add_ram(const BootInfo& boot) {
                          reinterpret_cast<u64>(image_end) - layout::image_start);
     for (usize i = 0; i < boot.module_count; ++i)
         early_memory.reserve(boot.modules[i].start.raw, boot.modules[i].start.raw + boot.modules[i].bytes);
-    u64 low_end = 0;
-    for (const MemoryRange& r : boot.memory())
-        if (r.kind == MemoryKind::ram && r.end() <= 4 * gib) low_end = std::max(low_end, r.end());
-    recorder::keep_memory(early_memory, low_end);
-}
-
-u64 end_of_ram(const BootInfo& boot) {
-    u64 end = 0;
-    for (const MemoryRange& r : boot.memory())
-        if (r.kind == MemoryKind::ram) end = std::max(end, r.end());
-    return align_down(end, page_size);
+    recorder::keep_memory(early_memory, end_of_ram(boot, 4 * gib));
 }
 
 // Frames that are no RAM, inside the frame table's range, are nobody's: device or firmware memory. The M2P knows none of them.
@@ -209,7 +211,7 @@ Hypervisor& hypervisor() {
 std::string_view command_line() {
     const BootInfo& boot = the_hypervisor.boot;
     std::string_view line = boot.command_line;
-    if (init::first_word_of(boot.multiboot2 ? "GRUB 2" : boot.loader) == init::FirstWord::is_file_name) text::take_word(line);
+    if (first_word(boot) == init::FirstWord::is_file_name) text::take_word(line);
     return line.substr(std::min(line.find_first_not_of(' '), line.size()));
 }
 std::span<const u8> build_id() {
@@ -235,7 +237,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     Hypervisor& hv = the_hypervisor;
     load_early_descriptors();
     const bool understood = read_boot_info(magic, information, hv.boot);
-    init::parse_options(hv.boot.command_line, init::first_word_of(hv.boot.multiboot2 ? "GRUB 2" : hv.boot.loader), hv.options);
+    init::parse_options(hv.boot.command_line, first_word(hv.boot), hv.options);
     start_console(hv.options);
     log::info("Xylem, a hypervisor for Xen guests (interface 4.17), loaded by {}", hv.boot.loader);
     log::info("command line: {}", hv.boot.command_line);
@@ -246,7 +248,7 @@ void start_boot_cpu(u32 magic, u32 information) {
     if (hv.boot.left_out != 0) log::warning("{} lines of the firmware's memory maps are left out: too many", hv.boot.left_out);
     detect_features(hv.options.smep, hv.options.smap, true, true);
     patch_for_this_cpu();
-    build_hypervisor_tables(early_memory, end_of_ram(hv.boot));
+    build_hypervisor_tables(early_memory, align_down(end_of_ram(hv.boot), page_size));
     mark_frames(hv.boot);
     share_m2p();
     hv.kernel = dom0::unpack_kernel(hv.boot.modules[0], early_memory);

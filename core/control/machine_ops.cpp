@@ -97,8 +97,7 @@ Result<> live_patches(xen_sysctl_livepatch_op& op) {
     if (op.pad != 0) return fail(XEN_EINVAL);
     switch (op.cmd) {
         case XEN_SYSCTL_LIVEPATCH_LIST:
-            if (op.u.list.pad != 0) return fail(XEN_EINVAL);
-            if (op.u.list.idx != 0) return fail(XEN_EINVAL);
+            if (op.u.list.pad != 0 || op.u.list.idx != 0) return fail(XEN_EINVAL);
             op.u.list.version = 1;
             op.u.list.nr = op.u.list.name_total_size = op.u.list.metadata_total_size = 0;
             return {};

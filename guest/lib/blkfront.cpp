@@ -14,12 +14,11 @@ Result<Disk*> Disk::connect(unsigned number) {
     d.place_ = TRY(frontend::find("vbd", number));
     const frontend::SharedPage page = TRY(frontend::share_page(d.place_));
     d.ring_.emplace(page.memory);
-    d.port_ = TRY(frontend::offer_channel(d.place_, [](u32, void*) {}, nullptr));
+    d.port_ = TRY(frontend::offer_channel(d.place_));
     TRY(frontend::publish(d.place_, "ring-ref", page.ref));
-    TRY(frontend::publish(d.place_, "event-channel", d.port_));
     TRY(xenbus::write(xenbus::path("{}/protocol", d.place_.own.view()).view(), XEN_IO_PROTO_ABI_NATIVE));
     TRY(frontend::set_state(d.place_, XenbusStateInitialised));
-    TRY(xenbus::wait_for_state(d.place_.other.view(), XenbusStateConnected, frontend::patience));
+    TRY(frontend::wait_for_backend(d.place_));
     d.sectors_ = TRY(xenbus::read_number(xenbus::path("{}/sectors", d.place_.other.view()).view()));
     d.info_ = TRY(xenbus::read_number(xenbus::path("{}/info", d.place_.other.view()).view()));
     TRY(frontend::set_state(d.place_, XenbusStateConnected));

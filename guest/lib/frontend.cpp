@@ -32,8 +32,10 @@ Result<SharedPage> share_page(const Place& place, grants::Access access) {
     return SharedPage{page, *ref};
 }
 
-Result<u32> offer_channel(const Place& place, void (*handler)(u32, void*), void* argument) {
-    return events::offer(place.backend, handler, argument);
+Result<u32> offer_channel(const Place& place) {
+    const u32 port = TRY(events::offer(place.backend, [](u32, void*) {}, nullptr));
+    TRY(publish(place, "event-channel", port));
+    return port;
 }
 
 Result<> publish(const Place& place, std::string_view name, u64 value) {
@@ -41,6 +43,11 @@ Result<> publish(const Place& place, std::string_view name, u64 value) {
 }
 Result<> set_state(const Place& place, u64 state) {
     return publish(place, "state", state);
+}
+
+Result<> wait_for_backend(const Place& place) {
+    TRY(xenbus::wait_for_state(place.other.view(), XenbusStateConnected, patience));
+    return {};
 }
 
 Result<> close(const Place& place) {

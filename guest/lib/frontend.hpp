@@ -25,9 +25,12 @@ struct SharedPage {
     grants::Ref ref;
 };
 Result<SharedPage> share_page(const Place& place, grants::Access access = grants::Access::read_write);
-Result<u32> offer_channel(const Place& place, void (*handler)(u32, void*), void* argument);
+// An event channel that the store tells the backend of. Frontends look at their rings by themselves: nothing is called.
+Result<u32> offer_channel(const Place& place);
 Result<> publish(const Place& place, std::string_view name, u64 value);
 Result<> set_state(const Place& place, u64 state);
+// Until the backend has taken what was published. XEN_ENODEV: it closes; XEN_ETIME.
+Result<> wait_for_backend(const Place& place);
 Result<> close(const Place& place);
 
 }  // namespace xylem::frontend

@@ -44,15 +44,14 @@ Result<Card*> Card::connect() {
         c.post(i);
     }
     c.rx_->publish();
-    c.port_ = TRY(frontend::offer_channel(c.place_, [](u32, void*) {}, nullptr));
+    c.port_ = TRY(frontend::offer_channel(c.place_));
     TRY(frontend::publish(c.place_, "tx-ring-ref", tx.ref));
     TRY(frontend::publish(c.place_, "rx-ring-ref", rx.ref));
-    TRY(frontend::publish(c.place_, "event-channel", c.port_));
     TRY(frontend::publish(c.place_, "request-rx-copy", 1));
     TRY(frontend::publish(c.place_, "feature-rx-notify", 1));
     TRY(frontend::publish(c.place_, "feature-no-csum-offload", 1));
     TRY(frontend::set_state(c.place_, XenbusStateConnected));
-    TRY(xenbus::wait_for_state(c.place_.other.view(), XenbusStateConnected, frontend::patience));
+    TRY(frontend::wait_for_backend(c.place_));
     events::notify(c.port_);
     return &c;
 }

@@ -12,12 +12,11 @@ Result<Bus*> Bus::connect() {
     b.place_ = TRY(frontend::find("pci"));
     const frontend::SharedPage page = TRY(frontend::share_page(b.place_));
     b.operation_.emplace(page.memory);
-    b.port_ = TRY(frontend::offer_channel(b.place_, [](u32, void*) {}, nullptr));
+    b.port_ = TRY(frontend::offer_channel(b.place_));
     TRY(frontend::publish(b.place_, "pci-op-ref", page.ref));
-    TRY(frontend::publish(b.place_, "event-channel", b.port_));
     TRY(xenbus::write(xenbus::path("{}/magic", b.place_.own.view()).view(), XEN_PCI_MAGIC));
     TRY(frontend::set_state(b.place_, XenbusStateInitialised));
-    TRY(xenbus::wait_for_state(b.place_.other.view(), XenbusStateConnected, frontend::patience));
+    TRY(frontend::wait_for_backend(b.place_));
     TRY(frontend::set_state(b.place_, XenbusStateConnected));
     return &b;
 }

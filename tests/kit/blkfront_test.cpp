@@ -15,13 +15,9 @@ using fake::world;
 class Blkfront : public testing::Test {
    protected:
     void SetUp() override {
-        fake::start_again();
-        auto& s = world().store;
-        s["device/vbd/51712/backend"] = "/back";
-        s["device/vbd/51712/backend-id"] = "0";
-        s["/back/state"] = "4";
-        s["/back/sectors"] = "2048";
-        s["/back/info"] = "0";
+        fake::start_with("vbd/51712");
+        world().store["/back/sectors"] = "2048";
+        world().store["/back/info"] = "0";
     }
     blkfront::Disk& connect() {
         const auto d = blkfront::Disk::connect();

@@ -19,8 +19,11 @@ std::unique_ptr<World> current;
 World& world() {
     return *current;
 }
-void start_again() {
+void start_with(const std::string& device) {
     current = std::make_unique<World>();
+    current->store["device/" + device + "/backend"] = "/back";
+    current->store["device/" + device + "/backend-id"] = "0";
+    current->store["/back/state"] = "4";
 }
 }  // namespace fake
 

@@ -30,8 +30,8 @@ struct World {
     // What the frontend wrote of itself.
     u32 number(const std::string& at) { return static_cast<u32>(std::stoul(store.at(at))); }
 };
-// A new one for each test.
 World& world();
-void start_again();
+// A new one for each test, with a device ("vbd/51712") whose backend is connected and keeps its facts under "/back".
+void start_with(const std::string& device);
 
 }  // namespace xylem::fake

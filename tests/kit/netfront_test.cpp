@@ -13,12 +13,8 @@ using fake::world;
 class Netfront : public testing::Test {
    protected:
     void SetUp() override {
-        fake::start_again();
-        auto& s = world().store;
-        s["device/vif/0/backend"] = "/back";
-        s["device/vif/0/backend-id"] = "0";
-        s["device/vif/0/mac"] = "00:16:3e:00:00:0a";
-        s["/back/state"] = "4";
+        fake::start_with("vif/0");
+        world().store["device/vif/0/mac"] = "00:16:3e:00:00:0a";
     }
     netfront::Card& connect() {
         const auto c = netfront::Card::connect();

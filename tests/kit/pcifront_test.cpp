@@ -22,12 +22,8 @@ TEST(PciPlace, IsReadAsTheStoreWritesIt) {
 class Pcifront : public testing::Test {
    protected:
     void SetUp() override {
-        fake::start_again();
-        auto& s = world().store;
-        s["device/pci/0/backend"] = "/back";
-        s["device/pci/0/backend-id"] = "0";
-        s["/back/state"] = "4";
-        s["/back/vdev-0"] = "0000:00:00.0";
+        fake::start_with("pci/0");
+        world().store["/back/vdev-0"] = "0000:00:00.0";
     }
     pcifront::Bus& connect() {
         const auto b = pcifront::Bus::connect();
