@@ -144,9 +144,10 @@ xl restore -p /var/tmp/g.save
 xl unpause g
 xl list
 xl reboot g
+until [ $(grep -c "xylem-domu: serving" /var/log/xen/console/guest-g.log) = 2 ]; do sleep 1; done
 xl reboot nobody
 xl shutdown nobody
-xl shutdown -F g
+xl shutdown -w -F g
 xl destroy g
 xl destroy nobody
 xl destroy 0

@@ -38,6 +38,9 @@ def kernel_messages(lines):
 # a failure, so that one boot shows all there is to see.
 GUESTS = r"""
 . /xylem/guest/lib.sh
+exec 3>&1
+# progress TEXT: to the console at once, also from within a check
+progress() { echo "  $*" >&3; }
 check() {
     local name=$1 status; shift
     ("$@") >/tmp/check.out 2>&1; status=$?; checked=$status
