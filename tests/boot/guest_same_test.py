@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import pytest
-from guest_commands import DIFFERENCES, DIFFERENT_LINES, HOSTILE_DIFFERENCES, TOOLS, XL, commands
+from guest_commands import DIFFERENCES, DIFFERENT_LINES, HOSTILE_DIFFERENCES, NOT_RUN, TOOLS, XL, commands
 from library import guest_script, judge_checks
 
 pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
@@ -151,6 +151,8 @@ def test_xl_same_as_xen(both, oracle):
     """Exit codes and normalised output of every xl command that applies to PV guests."""
     names = asked(both, XL)
     assert len(names) == len(commands(XL))
+    listed = {line.split()[0] for line in both[1]["xl help"][1] if re.match("[a-z][a-z-]+ ?", line)} - {"xl"}  # not a description's next line
+    assert listed - set(re.findall(r"\bxl ([a-z-]+)", "\n".join(names))) == set(NOT_RUN), "xl has subcommands that are not run"
     judge(*both, names, DIFFERENCES, oracle)
 
 
