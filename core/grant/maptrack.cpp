@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/grant/maptrack.hpp"
 
+#include <algorithm>
+
 #include "base/panic.hpp"
 #include "core/mem/heap.hpp"
 
@@ -8,43 +10,53 @@ namespace xylem::grant {
 
 void Maptrack::destroy() {
     u32 count = 0;
+    u32 size = 0;
     Track** frames = nullptr;
     {
         Guard guard(lock_);
         XYLEM_BUG_ON(live_ != 0);
         count = std::exchange(frame_count_, 0u);
+        size = std::exchange(list_size_, 0u);
         frames = std::exchange(frames_, nullptr);
         first_free_ = none;
         closed_ = true;
     }
     for (u32 i = 0; i < count; ++i) heap_release(frames[i], page_size);
-    if (frames != nullptr) heap_release(frames, max_frames_ * sizeof(Track*));
+    if (frames != nullptr) heap_release(frames, size * sizeof(Track*));
 }
 
-bool Maptrack::make_list() {
+// Room in the list for one more frame. Allocations happen outside the lock, so two vCPUs may both bring one; the loser's is
+// given back.
+bool Maptrack::extend_list() {
+    u32 old_size = 0;
     {
         Guard guard(lock_);
-        if (frames_ != nullptr) return true;
+        if (frame_count_ < list_size_) return true;
+        old_size = list_size_;
     }
-    auto** list = static_cast<Track**>(heap_allocate(max_frames_ * sizeof(Track*)));
+    u32 size = std::min(std::max(old_size * 2, first_list_size), max_frames_);
+    auto** list = static_cast<Track**>(heap_allocate(size * sizeof(Track*)));
     if (list == nullptr) return false;
     {
         Guard guard(lock_);
-        if (frames_ == nullptr && !closed_) frames_ = std::exchange(list, nullptr);
+        if (list_size_ == old_size && !closed_) {
+            std::copy_n(frames_, frame_count_, list);
+            std::swap(frames_, list);
+            std::swap(list_size_, size);
+        }
     }
-    if (list != nullptr) heap_release(list, max_frames_ * sizeof(Track*));
+    if (list != nullptr) heap_release(list, size * sizeof(Track*));
     return true;
 }
 
-// Adds a frame of handles, lowest first on the free list. The allocation happens outside the lock, so two vCPUs may both
-// bring one; the loser's is given back.
+// Adds a frame of handles, lowest first on the free list.
 bool Maptrack::grow() {
-    if (!make_list()) return false;
+    if (!extend_list()) return false;
     auto* fresh = static_cast<Track*>(heap_allocate(page_size));
     if (fresh == nullptr) return false;
     {
         Guard guard(lock_);
-        if (first_free_ == none && frame_count_ < max_frames_ && !closed_) {
+        if (first_free_ == none && frame_count_ < list_size_ && !closed_) {
             const u32 base = frame_count_ * per_frame;
             for (u32 i = 0; i < per_frame; ++i) fresh[i] = {nullptr, i + 1 < per_frame ? base + i + 1 : none, 0, 0, 0};
             frames_[frame_count_++] = std::exchange(fresh, nullptr);

@@ -68,15 +68,17 @@ class Maptrack {
     };
     static_assert(sizeof(Track) == page_size / per_frame);
     static constexpr u32 none = ~u32{0};
+    static constexpr u32 first_list_size = 16;
 
     Track& track(Handle handle) XYLEM_REQUIRES(lock_) { return frames_[handle / per_frame][handle % per_frame]; }
     Domain* free_handle(Handle handle) XYLEM_REQUIRES(lock_);
-    bool make_list();
+    bool extend_list();
     bool grow();
 
     Spinlock lock_;
     u32 max_frames_ = 0;
-    Track** frames_ XYLEM_GUARDED_BY(lock_) = nullptr;  // max_frames_ of them, made with the first; those below frame_count_ stay
+    Track** frames_ XYLEM_GUARDED_BY(lock_) = nullptr;  // the list doubles when it is full; those below frame_count_ stay
+    u32 list_size_ XYLEM_GUARDED_BY(lock_) = 0;
     u32 frame_count_ XYLEM_GUARDED_BY(lock_) = 0;
     u32 first_free_ XYLEM_GUARDED_BY(lock_) = none;
     u32 live_ XYLEM_GUARDED_BY(lock_) = 0;

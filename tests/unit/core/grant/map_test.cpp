@@ -263,6 +263,19 @@ TEST_F(MapTest, handles_run_out) {
     EXPECT_EQ(marks(9), u32{GTF_reading});
 }
 
+// More frames of handles than their list first has room for, and not twice as many as it then has.
+TEST_F(MapTest, handles_outgrow_their_list) {
+    constexpr u32 count = 40 * grant::Maptrack::per_frame;
+    Domain& big = w.add_domain(5, {.max_frames = 1, .max_maptrack_frames = 40, .max_version = 1});
+    offer(guest, 9, big, page);
+    for (u32 i = 0; i < count; ++i) ASSERT_EQ(map(big, guest, 9, ro, at + i * 8).handle, i);
+    EXPECT_EQ(map(big, guest, 9, ro, at - 8).status, GNTST_no_space);
+    EXPECT_EQ(big.grants->maptrack().limit(), count);
+    for (u32 i = 0; i < count; ++i) ASSERT_EQ(unmap(big, i, at + i * 8), GNTST_okay);
+    EXPECT_EQ(big.grants->maptrack().live(), 0u);
+    EXPECT_EQ(marks(9), 0u);
+}
+
 TEST_F(MapTest, count_of_uses_is_bounded) {
     offer(guest, 9, dom0, page);
     grant::Grant g;
