@@ -37,8 +37,7 @@ clock() {  # the guest's wall clock is dom0's, to two seconds on each side of th
 }
 goes_on() { local old=$(rounds); guest_do mover "wait_for 120 sh -c '[ \$(wc -l </tmp/rounds) -gt $old ]'"; }
 cycle() {
-    local up id; id=$(xl domid mover); up=$(guest_do mover 'cut -d. -f1 /proc/uptime')
-    local started=$SECONDS
+    local up id started=$SECONDS; id=$(xl domid mover); up=$(guest_do mover 'cut -d. -f1 /proc/uptime')
     progress "saving d$id after $up s"
     xl save mover /var/tmp/mover.save || { echo "save failed"; return 1; }
     progress "restoring"
