@@ -108,6 +108,10 @@ Result<> set_cpu_policy(Domain& d, xen_domctl_cpu_policy& op) {
     if (!words) return fail(XEN_ENOMEM);
     port::PolicyFault fault;
     const Result<> result = [&]() -> Result<> {
+        {
+            Guard guard(d.lock);
+            if (d.has_run) return fail(XEN_EEXIST);
+        }
         TRY(read_words(op, *words));
         Guard guard(d.lock);
         if (d.has_run) return fail(XEN_EEXIST);

@@ -184,6 +184,7 @@ Result<> cpupool_op(xen_sysctl_cpupool_op& op) {
 }
 
 Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
+    if (op.cmd != XEN_SYSCTL_SCHEDOP_getinfo && op.cmd != XEN_SYSCTL_SCHEDOP_putinfo) return fail(XEN_EINVAL);
     const ControlLock lock(pools.busy);
     Pool* p = pools.find(op.cpupool_id);
     if (p == nullptr) return fail(XEN_ESRCH);

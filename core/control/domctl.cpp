@@ -94,6 +94,31 @@ Result<> alone(Domain& d, F&& f) {
     return f();
 }
 
+// What an operation that there is not answers: what real Xen answers for a PV guest, where tools tell one from another.
+Errno errno_without(u32 operation) {
+    switch (operation) {
+        case XEN_DOMCTL_gethvmcontext:  // HVM guests'
+        case XEN_DOMCTL_sethvmcontext:
+        case XEN_DOMCTL_gethvmcontext_partial:
+        case XEN_DOMCTL_bind_pt_irq:
+        case XEN_DOMCTL_unbind_pt_irq:
+        case XEN_DOMCTL_set_broken_page_p2m:
+        case XEN_DOMCTL_soft_reset:
+        case XEN_DOMCTL_debug_op:
+        case XEN_DOMCTL_vmtrace_op: return XEN_EINVAL;
+        case XEN_DOMCTL_assign_device:  // without an IOMMU a device reaches all memory; Xen refuses that for PV guests, too
+        case XEN_DOMCTL_deassign_device:
+        case XEN_DOMCTL_test_assign_device:
+        case XEN_DOMCTL_get_device_group:
+        case XEN_DOMCTL_ioport_mapping:
+        case XEN_DOMCTL_monitor_op:
+        case XEN_DOMCTL_get_paging_mempool_size:
+        case XEN_DOMCTL_set_paging_mempool_size:
+        case XEN_DOMCTL_setdebugging: return XEN_EOPNOTSUPP;  // the last: a debugger in dom0 would have to be told of breakpoints
+        default: return XEN_ENOSYS;
+    }
+}
+
 Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
     auto& u = op.u;
     if (d.life.load() != Life::alive) return fail(XEN_EINVAL);
@@ -125,19 +150,14 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
         case XEN_DOMCTL_memory_mapping: return check_frame_mapping(caller.domain, d, u.memory_mapping);
         // Only 64-bit guests so far: their width is what every domain has.
         case XEN_DOMCTL_set_address_size: return u.address_size.size == 64 ? Result<>() : fail(XEN_EINVAL);
-        case XEN_DOMCTL_setdebugging:  // a debugger in dom0 would have to be told of breakpoints
-        case XEN_DOMCTL_shadow_op: return fail(XEN_EOPNOTSUPP);
-        case XEN_DOMCTL_gethvmcontext:
-        case XEN_DOMCTL_sethvmcontext: return fail(XEN_ENOSYS);
-        case XEN_DOMCTL_assign_device:  // without an IOMMU a device reaches all memory; Xen refuses that for PV guests, too
-        case XEN_DOMCTL_deassign_device:
-        case XEN_DOMCTL_test_assign_device:
-        case XEN_DOMCTL_vm_event_op:
-        case XEN_DOMCTL_monitor_op:
-        case XEN_DOMCTL_vmtrace_op: return fail(XEN_EOPNOTSUPP);
-        case XEN_DOMCTL_psr_cmt_op:
-        case XEN_DOMCTL_psr_alloc: return fail(XEN_ENODEV);
-        default: return fail(XEN_ENOSYS);
+        // Live migration tells "cannot" from "wrong" (docs/guests.md).
+        case XEN_DOMCTL_shadow_op:
+            return fail(u.shadow_op.op == XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY ? XEN_EOPNOTSUPP : XEN_EINVAL);
+        // An HVM guest's device model in a domain of its own.
+        case XEN_DOMCTL_set_target: return fail(find_domain(DomId(u.set_target.target)) ? XEN_EOPNOTSUPP : XEN_ESRCH);
+        case XEN_DOMCTL_psr_cmt_op: return fail(XEN_ENODEV);
+        case XEN_DOMCTL_psr_alloc: return fail(u.psr_alloc.cmd <= XEN_DOMCTL_PSR_GET_MBA_THRTL ? XEN_ENODEV : XEN_EOPNOTSUPP);
+        default: return fail(errno_without(op.cmd));
     }
 }
 

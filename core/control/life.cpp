@@ -76,10 +76,11 @@ Result<Domain*> create_next(const DomainSettings& settings) {
 }  // namespace
 
 Result<DomId> create(domid_t wanted, const xen_domctl_createdomain& op) {
+    const bool choose = wanted == 0 || wanted >= domid_first_reserved.raw;
+    if (!choose && find_domain(DomId(wanted))) return fail(XEN_EEXIST);
     TRY(check(op));
     const DomainSettings settings = TRY(settings_from(op));
     if (!pool_can_run(op.cpupool_id)) return fail(XEN_EINVAL);
-    const bool choose = wanted == 0 || wanted >= domid_first_reserved.raw;
     Domain* d = TRY(choose ? create_next(settings) : create_domain(DomId(wanted), settings));
     (void)put_into_pool(*d, op.cpupool_id);
     log::info("d{}: created, {} vCPUs", d->id, d->max_vcpus);

@@ -103,7 +103,8 @@ Result<> live_patches(xen_sysctl_livepatch_op& op) {
             return {};
         case XEN_SYSCTL_LIVEPATCH_GET:
         case XEN_SYSCTL_LIVEPATCH_ACTION: return fail(XEN_ENOENT);
-        default: return fail(XEN_EOPNOTSUPP);
+        case XEN_SYSCTL_LIVEPATCH_UPLOAD: return fail(op.u.upload.name.size == 0 ? XEN_EINVAL : XEN_EOPNOTSUPP);
+        default: return fail(XEN_EINVAL);
     }
 }
 

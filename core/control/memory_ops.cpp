@@ -53,9 +53,8 @@ Result<> page_types(Domain& d, const xen_domctl_getpageframeinfo3& op) {
 }
 
 Result<> fill_hypercall_page(Domain& d, const xen_domctl_hypercall_init& op) {
-    const Result<WritablePage> page = WritablePage::get(d, Gfn(op.gmfn));
-    if (!page) return fail(XEN_EACCES);
-    port::write_hypercall_page(page->address());
+    const WritablePage page = TRY(WritablePage::get(d, Gfn(op.gmfn)));
+    port::write_hypercall_page(page.address());
     return {};
 }
 

@@ -47,8 +47,8 @@ Result<> perform(GuestPtr<xen_sysctl> at, xen_sysctl& s) {
         case XEN_SYSCTL_page_offline_op: return page_status(u.page_offline);
         case XEN_SYSCTL_livepatch_op: return answer(at, s, u.livepatch, live_patches(u.livepatch));
         case XEN_SYSCTL_coverage_op: return fail(XEN_EOPNOTSUPP);
-        case XEN_SYSCTL_psr_cmt_op:                          // caches are not monitored
-        case XEN_SYSCTL_psr_alloc: return fail(XEN_ENODEV);  // nor divided
+        case XEN_SYSCTL_psr_cmt_op: return fail(XEN_ENODEV);  // caches are not monitored
+        case XEN_SYSCTL_psr_alloc: return fail(u.psr_alloc.cmd <= XEN_SYSCTL_PSR_get_mba_info ? XEN_ENODEV : XEN_EOPNOTSUPP);
         default: return fail(XEN_ENOSYS);
     }
 }

@@ -51,6 +51,7 @@ class Buffer {
 }  // namespace
 
 Result<> set_vcpu_context(Domain& d, const xen_domctl_vcpucontext& op) {
+    if (op.vcpu >= d.max_vcpus) return fail(XEN_EINVAL);
     const GuestPtr<vcpu_guest_context> from(op.ctxt);
     if (from.is_null()) return fail(XEN_EINVAL);
     OwnPtr<vcpu_guest_context> c = make_own<vcpu_guest_context>();
@@ -84,12 +85,14 @@ Result<> get_vcpu_context(Domain& d, const xen_domctl_vcpucontext& op) {
 }
 
 Result<> set_vcpu_callbacks(Domain& d, const xen_domctl_ext_vcpucontext& op) {
+    if (op.vcpu >= d.max_vcpus) return fail(XEN_ESRCH);
     if (op.size < sizeof op) return fail(XEN_EINVAL);
     const Still v = TRY(Still::hold(d, op.vcpu));
     return port::set_vcpu_callbacks(*v, op);
 }
 
 Result<> get_vcpu_callbacks(Domain& d, xen_domctl_ext_vcpucontext& op) {
+    if (op.vcpu >= d.max_vcpus) return fail(XEN_ESRCH);
     const Still v = TRY(Still::hold(d, op.vcpu));
     port::get_vcpu_callbacks(*v, op);
     return {};
@@ -97,7 +100,7 @@ Result<> get_vcpu_callbacks(Domain& d, xen_domctl_ext_vcpucontext& op) {
 
 // Asked with size 0 it says what there is, then gives exactly that.
 Result<> get_extended_state(Domain& d, xen_domctl_vcpuextstate& op) {
-    if (op.vcpu >= d.max_vcpus) return fail(XEN_EINVAL);
+    if (op.vcpu >= d.max_vcpus) return fail(XEN_ESRCH);
     const u64 bytes = port::extended_state_bytes(*d.vcpus[op.vcpu]);
     const u64 features = port::extended_state_features();
     const bool asks = op.size == 0 && op.xfeature_mask == 0;
@@ -117,8 +120,8 @@ Result<> get_extended_state(Domain& d, xen_domctl_vcpuextstate& op) {
 }
 
 Result<> set_extended_state(Domain& d, const xen_domctl_vcpuextstate& op) {
-    if (op.vcpu >= d.max_vcpus || op.size > port::extended_state_bytes(*d.vcpus[op.vcpu]) || op.size == 0)
-        return fail(XEN_EINVAL);
+    if (op.vcpu >= d.max_vcpus) return fail(XEN_ESRCH);
+    if (op.size > port::extended_state_bytes(*d.vcpus[op.vcpu]) || op.size == 0) return fail(XEN_EINVAL);
     const Buffer buffer(op.size);
     if (buffer.get() == nullptr) return fail(XEN_ENOMEM);
     TRY(GuestPtr<u8>(reinterpret_cast<u64>(op.buffer.p)).read_many(buffer.get(), op.size));

@@ -2,6 +2,7 @@
 // Hypercall 24: what a guest does with its vCPUs.
 #include <algorithm>
 
+#include "core/evtchn/events.hpp"
 #include "core/port/guest.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"

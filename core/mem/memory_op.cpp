@@ -26,6 +26,14 @@ Result<DomainRef> named_domain(Vcpu& vcpu, u64 argument) {
     return find_domain_for(vcpu.domain, DomId(op.domid));
 }
 
+// Refuses an operation on a domain, once there is one.
+template <class Op>
+Result<long> not_for_pv(Vcpu& vcpu, u64 argument, Errno why) {
+    const auto op = TRY(GuestPtr<Op>(argument).read());
+    TRY(find_domain_for(vcpu.domain, DomId(op.domid)));
+    return fail(why);
+}
+
 Result<long> current_reservation(Vcpu& vcpu, u64 argument) {
     const DomainRef d = TRY(named_domain(vcpu, argument));
     return static_cast<long>(d->total_pages.load(std::memory_order_relaxed));
@@ -98,6 +106,13 @@ Result<long> dispatch(Vcpu& vcpu, u32 command, u64 argument) {
         case XENMEM_get_sharing_shared_pages: return 0;
         // Exactly this number means "no virtual NUMA" to the tools.
         case XENMEM_get_vnumainfo: return fail(XEN_EOPNOTSUPP);
+        // Other guests have a physical memory that is not the machine's; PV guests do not.
+        case XENMEM_add_to_physmap: return not_for_pv<xen_add_to_physmap>(vcpu, argument, XEN_EACCES);
+        case XENMEM_add_to_physmap_batch: return not_for_pv<xen_add_to_physmap_batch>(vcpu, argument, XEN_EACCES);
+        case XENMEM_remove_from_physmap: return not_for_pv<xen_remove_from_physmap>(vcpu, argument, XEN_EACCES);
+        case XENMEM_set_pod_target:
+        case XENMEM_get_pod_target: return not_for_pv<xen_pod_target>(vcpu, argument, XEN_EINVAL);
+        case XENMEM_machphys_compat_mfn_list: return fail(XEN_EOPNOTSUPP);  // no 32-bit guests
         default: return fail(XEN_ENOSYS);
     }
 }

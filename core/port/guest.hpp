@@ -55,16 +55,17 @@ class GuestPtr {
             return fail(XEN_EFAULT);
         return {};
     }
+    // Of no elements neither touches the address.
     Result<> read_many(T* to, u64 count) const {
         u64 bytes = 0;
         if (__builtin_mul_overflow(count, u64{sizeof(T)}, &bytes)) return fail(XEN_EFAULT);
-        if (!port::copy_from_guest(to, va_, bytes)) return fail(XEN_EFAULT);
+        if (bytes != 0 && !port::copy_from_guest(to, va_, bytes)) return fail(XEN_EFAULT);
         return {};
     }
     Result<> write_many(const T* from, u64 count) const {
         u64 bytes = 0;
         if (__builtin_mul_overflow(count, u64{sizeof(T)}, &bytes)) return fail(XEN_EFAULT);
-        if (!port::copy_to_guest(va_, from, bytes)) return fail(XEN_EFAULT);
+        if (bytes != 0 && !port::copy_to_guest(va_, from, bytes)) return fail(XEN_EFAULT);
         return {};
     }
 

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/log.hpp"
+#include "core/evtchn/events.hpp"
 #include "core/port/guest.hpp"
 #include "core/sched/scheduler.hpp"
 

@@ -28,14 +28,4 @@ void resume_domain(Domain& d);
 // The domain is about to be freed: stops its watchdogs and the scheduler's timer. Its vCPUs are removed already.
 void cancel_domain_timers(Domain& d);
 
-// What event channels offer (core/evtchn).
-namespace evtchn {
-// The port's pending bit. XEN_EINVAL for ports that are not in use.
-Result<bool> is_pending(Domain& d, Port port);
-// As the domain's own EVTCHNOP_send. Any context.
-void notify(Domain& d, Port port);
-// Raises a per-vCPU VIRQ; nothing where the guest has not bound it. Any context.
-void send_vcpu_virq(Vcpu& v, u32 virq);
-}  // namespace evtchn
-
 }  // namespace xylem

@@ -281,7 +281,36 @@ DIFFERENT_LINES = {
     r"^free_memory +:|^ +0: +\d+ +\d+ +\d+$": "the hypervisor itself takes less memory (the second: `xl info -n`, the same by node)",
 }
 # The same for lines of the hostile hypercalls, by their first words ("domctl 23").
-HOSTILE_DIFFERENCES = {}
+FLAGS = "flags that do not exist are refused; Xen ignores them"
+RESET = "no context at all resets a vCPU on Xen, for HVM guests; here it is an error (the second: the vCPU that was reset has none)"
+WRAPS = "a bitmap of 2^32 - 1 bits: Xen's number of bytes wraps to none"
+ABSENT = "not there, and says so; Xen has it and looks at the arguments"
+COUNT = "nothing done: Xen tells it as 0 extents, we tell why"
+XENS_OWN = "Xen's own way to go on with a long operation; nobody else may call it"
+HOSTILE_DIFFERENCES = {
+    "domctl 9": FLAGS, "domctl 25": FLAGS,
+    "domctl 12": RESET, "domctl 13": RESET,
+    "domctl 18": ABSENT + " (setdebugging: nobody would be told of breakpoints)",
+    "domctl 23": XENS_OWN,
+    "domctl 42": "callbacks of 32-bit system calls in the hypervisor's range are kept and fail when used; Xen refuses the size of the vmce part",
+    "domctl 60": "a guest's TSC mode is set before it runs, not later",
+    "domctl 64": ABSENT + " (set_access_required)", "domctl 66": ABSENT + " (set_virq_handler: VIRQs go to dom0)",
+    "domctl 68": WRAPS, "domctl 69": WRAPS,
+    "domctl 74": ABSENT + " (setvnumainfo)", "domctl 77": ABSENT + " (monitor_op)",
+    "sysctl 2": NO_TRACE, "sysctl 14": ABSENT + " (page_offline_op: as xen-hptool mem-offline)",
+    "platform_op 31": ABSENT + " (add_memtype: PAT does it)", "platform_op 32": ABSENT + " (del_memtype)", "platform_op 33": ABSENT + " (read_memtype)",
+    "platform_op 35": ABSENT + " (microcode_update)", "platform_op 39": ABSENT + " (platform_quirk)", "platform_op 60": ABSENT + " (core_parking)",
+    "platform_op 61": ABSENT + " (resource_op)", "platform_op 63": ABSENT + " (get_symbol: /proc/xen/xensyms)",
+    "memory_op 0": COUNT, "memory_op 1": COUNT, "memory_op 6": COUNT,
+    "memory_op 10": "a short buffer gets the entries that fit",
+    "memory_op 11": "looks for the domain before the order of the extents",
+    "memory_op 21": ABSENT + " (access_op)", "memory_op 26": ABSENT + " (get_vnumainfo)",
+    "memory_op 27": "no entries, so the buffer is not touched",
+    "event_channel_op 9": "port 0 cannot be unmasked", "event_channel_op 13": "port 0 has no priority; the errno differs",
+    "event_channel_op 14": XENS_OWN,
+    "grant_table_op 12": ABSENT + " (cache_flush: caches are coherent)",
+    "call 31": ABSENT + " (xenoprof)", "call 40": ABSENT + " (xenpmu)", "call 41": ABSENT + " (dm_op: HVM guests')", "call 42": NO_HYPFS,
+}
 
 
 def commands(text):

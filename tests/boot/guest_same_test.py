@@ -76,10 +76,11 @@ def normal(line):
     line = re.sub(r"\b\d+:\d\d(:\d\d)?\b", "T", line)
     line = re.sub(r"\b\d+\.\d+\b|\b\d{4,}\b", "#", line)
     line = re.sub(r"\bCreated d\d+", "Created d#", line)
-    line = re.sub(r"\bDomain \d+:", "Domain N:", line)
+    line = re.sub(r"\b([Dd]omain) \d+\b", r"\1 N", line)
     line = re.sub(r"\b(child|process|pid) \[?\d+\]?|\[\d+\]", "P", line)
     line = re.sub(r"(?<![\w-])[-rbpscd]{6}(?![\w-])", "state", line)
-    return re.sub(r"\s+", " ", line).strip()
+    line = re.sub(r"\s+", " ", line).strip()
+    return re.sub(r"^(\S+) \d+ (\d+ \d+ state)", r"\1 N \2", line)  # real Xen also counts domains whose creation it refused
 
 
 def read(boot):

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // platform_op [ABI.md 4.8]: what only the hardware domain may ask of the machine.
+#include <cstring>
+
 #include "abi/errno.hpp"
+#include "arch/x86/cpu/instructions.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
@@ -31,6 +34,24 @@ Result<> get_cpu_info(xenpf_pcpuinfo& info) {
     return {};
 }
 
+// Nothing for a CPU that there is not. Processors of one machine are alike.
+Result<> get_cpu_version(xenpf_pcpu_version& version) {
+    const u32 asked = version.xen_cpuid;
+    version = {};
+    version.xen_cpuid = asked;
+    version.max_present = port::online_cpus() - 1;
+    if (asked > version.max_present) return {};
+    const cpu::CpuidRegs vendor = cpu::cpuid(0);
+    const u32 letters[] = {vendor.b, vendor.d, vendor.c};
+    std::memcpy(version.vendor_id, letters, sizeof letters);
+    const u32 id = cpu::cpuid(1).a;  // the extended fields count for families 6 and 15 [SDM, CPUID leaf 1]
+    const u32 family = (id >> 8) & 0xf;
+    version.family = family == 0xf ? family + ((id >> 20) & 0xff) : family;
+    version.model = ((id >> 4) & 0xf) | (family == 6 || family == 0xf ? ((id >> 12) & 0xf0) : 0);
+    version.stepping = id & 0xf;
+    return {};
+}
+
 Result<> firmware_info(xenpf_firmware_info& info) {
     switch (info.type) {
         case XEN_FW_KBD_SHIFT_FLAGS: info.u.kbd_shift_flags = keyboard_shift_flags(); return {};
@@ -58,7 +79,10 @@ Result<> perform(xen_platform_op& op) {
         case XENPF_firmware_info: return firmware_info(op.u.firmware_info);
         case XENPF_efi_runtime_call: return efi_runtime_call(op.u.efi_runtime_call);
         case XENPF_enter_acpi_sleep: return enter_acpi_sleep(op.u.enter_acpi_sleep);
-        case XENPF_set_processor_pminfo: return {};  // power states are left to the firmware's defaults
+        case XENPF_get_cpu_version: return get_cpu_version(op.u.pcpu_version);
+        case XENPF_set_processor_pminfo:  // power states are left to the firmware's defaults
+            if (op.u.set_pminfo.type > XEN_PM_PDC) return fail(XEN_EINVAL);
+            return {};
         default: return fail(XEN_ENOSYS);
     }
 }

@@ -201,8 +201,8 @@ int refused() {
     xen_memory_reservation take{};
     take.nr_extents = 1;
     take.domid = 0;
-    look("memory_op", XENMEM_decrease_reservation,
-         hypercall(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, address(&take)));
+    const long taken = hypercall(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, address(&take));
+    look("memory_op", XENMEM_decrease_reservation, taken == 0 ? -1 : taken);  // real Xen tells how many: none
     evtchn_reset reset{};
     reset.dom = 0;
     look("event_channel_op", EVTCHNOP_reset, hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_reset, address(&reset)));

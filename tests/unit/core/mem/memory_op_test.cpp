@@ -292,7 +292,17 @@ TEST_F(MemoryOpTest, numbers) {
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_freed_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_sharing_shared_pages, nullptr), 0);
     EXPECT_EQ(mem_op(dom0, XENMEM_get_vnumainfo, nullptr), error(XEN_EOPNOTSUPP));
-    for (int op : {XENMEM_get_pod_target, XENMEM_set_pod_target, XENMEM_access_op, XENMEM_paging_op, XENMEM_sharing_op, 60, 8})
+    EXPECT_EQ(mem_op(dom0, XENMEM_machphys_compat_mfn_list, nullptr), error(XEN_EOPNOTSUPP));
+    xen_pod_target pod{};
+    pod.domid = 99;
+    EXPECT_EQ(mem_op(dom0, XENMEM_set_pod_target, &pod), error(XEN_ESRCH));
+    pod.domid = 1;
+    EXPECT_EQ(mem_op(dom0, XENMEM_get_pod_target, &pod), error(XEN_EINVAL));
+    xen_add_to_physmap add{};
+    add.domid = 1;
+    EXPECT_EQ(mem_op(dom0, XENMEM_add_to_physmap, &add), error(XEN_EACCES));
+    EXPECT_EQ(mem_op(guest, XENMEM_add_to_physmap, nullptr), error(XEN_EFAULT));
+    for (int op : {XENMEM_access_op, XENMEM_paging_op, XENMEM_sharing_op, 60, 8})
         EXPECT_EQ(mem_op(dom0, static_cast<u32>(op), nullptr), error(XEN_ENOSYS)) << op;
     xen_machphys_mapping m{};
     EXPECT_EQ(mem_op(guest, XENMEM_machphys_mapping, &m), 0);
