@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "abi/errno.hpp"
-#include "arch/x86/cpu/instructions.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
@@ -11,6 +10,7 @@
 #include "arch/x86/time/wall_clock.hpp"
 #include "core/domain/domain.hpp"
 #include "core/port/guest.hpp"
+#include "cpu/instructions.hpp"
 #include "init/firmware.hpp"
 #include "init/hypervisor.hpp"
 #include "init/shutdown.hpp"
