@@ -132,6 +132,54 @@ TEST_F(Control, power_cpus_pages_and_patches_stay_as_they_are) {
     EXPECT_EQ(s.u.livepatch.u.list.nr, 0u);
 }
 
+TEST_F(Control, what_is_not_there_answers_as_real_xen) {
+    const std::pair<u32, Errno> answers[] = {
+        {XEN_DOMCTL_gethvmcontext, XEN_EINVAL},     {XEN_DOMCTL_soft_reset, XEN_EINVAL},
+        {XEN_DOMCTL_assign_device, XEN_EOPNOTSUPP}, {XEN_DOMCTL_get_paging_mempool_size, XEN_EOPNOTSUPP},
+        {XEN_DOMCTL_vm_event_op, XEN_ENOSYS},       {XEN_DOMCTL_psr_alloc, XEN_ENODEV},
+    };
+    for (const auto& [command, answer] : answers) {
+        xen_domctl d = domctl(command, other.domain->id.raw);
+        EXPECT_EQ(call(d), error(answer)) << command;
+        d.domain = 0x7000;
+        EXPECT_EQ(call(d), error(XEN_ESRCH)) << command;
+    }
+    xen_domctl d = domctl(XEN_DOMCTL_shadow_op, other.domain->id.raw);
+    EXPECT_EQ(call(d), error(XEN_EINVAL));
+    d.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY;
+    EXPECT_EQ(call(d), error(XEN_EOPNOTSUPP));
+    d = domctl(XEN_DOMCTL_createdomain, other.domain->id.raw);  // there is one, and nothing else of it is right
+    EXPECT_EQ(call(d), error(XEN_EEXIST));
+    d = domctl(XEN_DOMCTL_getvcpuextstate, other.domain->id.raw);
+    d.u.vcpuextstate.vcpu = 1;
+    EXPECT_EQ(call(d), error(XEN_ESRCH));
+}
+
+TEST_F(Control, processors_by_platform_op) {
+    xen_platform_op op{};
+    op.interface_version = XENPF_INTERFACE_VERSION;
+    simulation.cpuid[{0, 0}] = {.a = 1, .b = 0x68747541, .c = 0x444d4163, .d = 0x69746e65};
+    simulation.cpuid[{1, 0}].a = 0x0080'0f12;
+    op.cmd = XENPF_get_cpu_version;
+    op.u.pcpu_version.xen_cpuid = 1;
+    ASSERT_EQ(w.call(__HYPERVISOR_platform_op, w.put(dom0, op)), 0);
+    const auto& version = result<xen_platform_op>()->u.pcpu_version;
+    EXPECT_EQ(version.max_present, 1u);
+    EXPECT_EQ(std::string(version.vendor_id, 12), "AuthenticAMD");
+    EXPECT_EQ(version.family, 0x17u);
+    EXPECT_EQ(version.model, 1u);
+    EXPECT_EQ(version.stepping, 2u);
+    op.u.pcpu_version.xen_cpuid = 2;
+    ASSERT_EQ(w.call(__HYPERVISOR_platform_op, w.put(dom0, op)), 0);
+    EXPECT_EQ(version.family, 0u);
+    EXPECT_EQ(version.vendor_id[0], 0);
+    op.cmd = XENPF_set_processor_pminfo;
+    op.u.set_pminfo.type = XEN_PM_PX;
+    EXPECT_EQ(w.call(__HYPERVISOR_platform_op, w.put(dom0, op)), 0);
+    op.u.set_pminfo.type = XEN_PM_PDC + 1;
+    EXPECT_EQ(w.call(__HYPERVISOR_platform_op, w.put(dom0, op)), error(XEN_EINVAL));
+}
+
 TEST_F(Control, free_memory_by_address_width) {
     xen_sysctl s = sysctl(XEN_SYSCTL_availheap);
     s.u.availheap.node = -1;
