@@ -29,7 +29,8 @@ xen_domctl_getdomaininfo describe(Domain& d) {
     // Tools take "dying" for what is left of a domain that is gone; until then its memory still counts as in use.
     if (d.life.load() == Life::dead) info.flags |= XEN_DOMINF_dying;
     if (d.controller_pauses.load() != 0) info.flags |= XEN_DOMINF_paused;
-    if (d.shut_down.load()) info.flags |= XEN_DOMINF_shutdown | (d.shutdown_code & 0xff) << XEN_DOMINF_shutdownshift;
+    if (d.shut_down.load()) info.flags |= XEN_DOMINF_shutdown;
+    info.flags |= (d.shutdown_code.load() & XEN_DOMINF_shutdownmask) << XEN_DOMINF_shutdownshift;
     if (d.is_xenstore_domain) info.flags |= XEN_DOMINF_xs_domain;
     info.cpupool = d.cpu_pool.load();
     info.tot_pages = d.total_pages.load(std::memory_order_relaxed);

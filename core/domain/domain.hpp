@@ -40,9 +40,10 @@ struct Domain {
     // --- life -------------------------------------------------------------------------------------------------------------
     std::atomic<u32> references{1};  // objects that point here; the last one frees the structure
     std::atomic<Life> life{Life::alive};
-    std::atomic<bool> shutting_down{false};  // asked to
-    std::atomic<bool> shut_down{false};      // none of its vCPUs is in the guest any more; tools were told
-    u32 shutdown_code = 0;                   // SHUTDOWN_*, valid once shutting_down
+    std::atomic<bool> shutting_down{false};            // asked to
+    std::atomic<bool> shut_down{false};                // none of its vCPUs is in the guest any more; tools were told
+    static constexpr u32 no_shutdown_code = 255;       // what Xen's tools see where there is none
+    std::atomic<u32> shutdown_code{no_shutdown_code};  // SHUTDOWN_*; a guest may tell it before it shuts down
     std::atomic<u32> controller_pauses{0};
     std::atomic<u32> suspend_port{0};  // told when the domain suspends itself (XEN_DOMCTL_subscribe); 0 = nobody
     bool is_xenstore_domain = false;   // as its creator said; only shown

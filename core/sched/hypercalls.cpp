@@ -136,7 +136,7 @@ long sched_op(Vcpu& v, u64 command, u64 arg) {
             const auto op = GuestPtr<sched_shutdown>(arg).read();
             if (!op) return to_hypercall_result(op.error());
             if (op->reason > SHUTDOWN_MAX) return to_hypercall_result(XEN_EINVAL);
-            if (!v.domain.shutting_down.load()) v.domain.shutdown_code = op->reason;
+            if (!v.domain.shutting_down.load()) v.domain.shutdown_code.store(op->reason);
             return 0;
         }
         default: return to_hypercall_result(XEN_ENOSYS);  // pin_override too: drivers that ask for it do without
@@ -170,7 +170,8 @@ void shutdown_domain(Domain& d, u32 reason) {
         return;
     }
     if (d.shutting_down.exchange(true)) return;
-    d.shutdown_code = reason;
+    u32 told = Domain::no_shutdown_code;
+    d.shutdown_code.compare_exchange_strong(told, reason);
     for_each_vcpu(d, sched::pause);
     complete_shutdown(d);
 }
@@ -181,7 +182,7 @@ void complete_shutdown(Domain& d) {
         if (const Vcpu* v = d.vcpus[i]; v != nullptr && !v->sched.at_exit.load() && !v->sched.blocked.load()) return;
     if (d.shut_down.exchange(true)) return;
     const u32 port = d.suspend_port.load();
-    if (d.shutdown_code == SHUTDOWN_suspend && port != 0)
+    if (d.shutdown_code.load() == SHUTDOWN_suspend && port != 0)
         evtchn::notify(d, Port(port));
     else
         send_global_virq(VIRQ_DOM_EXC);
@@ -190,7 +191,7 @@ void complete_shutdown(Domain& d) {
 void resume_domain(Domain& d) {
     if (!d.shutting_down.exchange(false)) return;
     d.shut_down.store(false);
-    d.shutdown_code = 0;
+    d.shutdown_code.store(Domain::no_shutdown_code);
     for_each_vcpu(d, sched::unpause);
 }
 

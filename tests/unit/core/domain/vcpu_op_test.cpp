@@ -61,7 +61,7 @@ TEST(VcpuOp, LastVcpuDownIsPoweroff) {
     as_guest([](World&, Vcpu& v) {
         EXPECT_EQ(vcpu_op(v, VCPUOP_down, 0, 0), 0);
         EXPECT_TRUE(v.domain.shutting_down);
-        EXPECT_EQ(v.domain.shutdown_code, u32{SHUTDOWN_poweroff});
+        EXPECT_EQ(v.domain.shutdown_code.load(), u32{SHUTDOWN_poweroff});
     });
 }
 

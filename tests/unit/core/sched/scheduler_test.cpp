@@ -410,12 +410,35 @@ TEST(SchedOp, ShutdownStopsTheDomainUntilResumed) {
     w.start(v);
     w.run_until(host::machine.now + 10 * ms);
     EXPECT_TRUE(d.shut_down);
-    EXPECT_EQ(d.shutdown_code, u32{SHUTDOWN_suspend});
+    EXPECT_EQ(d.shutdown_code.load(), u32{SHUTDOWN_suspend});
     EXPECT_FALSE(v.sched.on_cpu);
     (void)back;
     resume_domain(d);
     w.run_until(host::machine.now + 10 * ms);
     EXPECT_TRUE(back);
+}
+
+TEST(SchedOp, ShutdownForTheReasonToldBefore) {
+    World w(1);
+    Domain& d = w.add_domain();
+    EXPECT_EQ(d.shutdown_code.load(), Domain::no_shutdown_code);
+    Vcpu& v = w.add_vcpu(d, [&] {
+        sched_shutdown op{SHUTDOWN_MAX + 1};
+        EXPECT_EQ(sched_op(port::current(), SCHEDOP_shutdown_code, reinterpret_cast<u64>(&op)), to_hypercall_result(XEN_EINVAL));
+        op.reason = SHUTDOWN_crash;
+        EXPECT_EQ(sched_op(port::current(), SCHEDOP_shutdown_code, reinterpret_cast<u64>(&op)), 0);
+        EXPECT_FALSE(d.shutting_down);
+        op.reason = SHUTDOWN_poweroff;
+        EXPECT_EQ(sched_op(port::current(), SCHEDOP_shutdown, reinterpret_cast<u64>(&op)), 0);
+        w.compute(1);
+    });
+    w.start(v);
+    w.run_until(host::machine.now + 10 * ms);
+    EXPECT_TRUE(d.shut_down);
+    EXPECT_EQ(d.shutdown_code.load(), u32{SHUTDOWN_crash});
+    resume_domain(d);
+    EXPECT_EQ(d.shutdown_code.load(), Domain::no_shutdown_code);
+    w.run_until(host::machine.now + 10 * ms);
 }
 
 TEST(SchedOp, WatchdogShutsTheDomainDown) {
@@ -441,7 +464,7 @@ TEST(SchedOp, WatchdogShutsTheDomainDown) {
     EXPECT_FALSE(d.shut_down);
     w.run_until(start + 2100 * ms);
     EXPECT_TRUE(d.shut_down);
-    EXPECT_EQ(d.shutdown_code, u32{SHUTDOWN_watchdog});
+    EXPECT_EQ(d.shutdown_code.load(), u32{SHUTDOWN_watchdog});
 }
 
 }  // namespace
