@@ -32,7 +32,7 @@ RUN = r"""
 set -o pipefail
 compare() {
     echo "SAME-BEGIN $1"
-    timeout -k 5 200 bash -c "guests=$guests; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
+    timeout -k 5 600 bash -c "guests=$guests; $1" </dev/null >/tmp/same.out 2>&1; local status=$?
     head -c 8000 /tmp/same.out | head -150 | tr -d '\r' | sed 's/^/SAME| /'
     echo; echo "SAME-END $status"
 }
