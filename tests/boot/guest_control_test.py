@@ -154,7 +154,7 @@ check next_destroyed xl destroy t
 """
 
 
-@pytest.mark.long  # until it was seen to pass on real Xen and here (docs/status.md)
+@pytest.mark.long  # minutes; passed here and on real Xen
 def test_guest_ends(boot):
     """Kernels that crash, for each on_crash action, with core dump; a watchdog that is not fed; and no guest inherits another's data."""
     judge_checks(boot(guest=True, total_limit=2400, quiet_limit=900, script=guest_script(ENDS)), """crash_destroy crash_destroyed crash_reason

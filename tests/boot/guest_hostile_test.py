@@ -69,7 +69,7 @@ NAMES = """too_much_memory all_memory_and_one too_many_vcpus too_many_grant_fram
     memory_back starts_still destroy_fresh"""
 
 
-@pytest.mark.long  # until it was seen to pass on real Xen and here (docs/status.md)
+@pytest.mark.long  # minutes; passed here and on real Xen
 def test_guest_hostile(boot):
     """Impossible configurations; guests that take all ports and grants, flood the console, fork for ever, or crash."""
     judge_checks(boot(guest=True, total_limit=2400, quiet_limit=900, script=guest_script(BAD_CONFIGS + HOSTILE)), NAMES)

@@ -98,8 +98,8 @@ def sized(text, size, transfer, pings):
     return text
 
 
-@pytest.mark.parametrize("size, transfer, pings", [(24, 4, 10), pytest.param(256, 64, 100, marks=pytest.mark.long)], ids=["short", "256MiB"])
-@pytest.mark.long  # until it was seen to pass on real Xen and here (docs/status.md)
+@pytest.mark.parametrize("size, transfer, pings", [(24, 4, 10), (256, 64, 100)], ids=["short", "256MiB"])
+@pytest.mark.long  # minutes; the short one passed here and on real Xen
 def test_guest_io(boot, request, size, transfer, pings):
     """Data through blkback and through QEMU's raw and qcow2 disks, TCP both ways, no ping lost, hot plug of both."""
     files = {"probe": request.getfixturevalue("probe_program"), "empty.qcow2": empty_qcow2((size + 32) * MIB)}

@@ -72,7 +72,7 @@ NAMES = """create serving loads_run cycles checkpoint two_cpus stop disk_right t
     restore_checkpoint checkpoint_runs"""
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2, 20])
 def test_guest_save_restore(boot, count):
     """Saved and restored again and again while its disk and its network are in use: nothing lost, clocks go on, SMP stays."""
     judge_checks(boot(guest=True, total_limit=1200 + 300 * count, quiet_limit=900 + 300 * count,
