@@ -172,6 +172,7 @@ until [ $(grep -c "xylem-domu: serving" /var/log/xen/console/guest-g.log) = 2 ];
 xl reboot nobody
 xl shutdown nobody
 xl shutdown -w -F g
+while xl domid g >/dev/null 2>&1; do sleep 1; done; sleep 3
 xl destroy g
 xl destroy nobody
 xl destroy 0
