@@ -141,7 +141,6 @@ def test_guest_under_fire(boot, delays):
                  destroy_without_backends loops_free memory_back_again still_starts still_serves""")
 
 
-@pytest.mark.long  # until it was seen to pass on real Xen and here (docs/status.md)
 def test_guest_demo(boot):
     """What `./xylem run` shows: a shell in dom0, a demo guest beside it, and a text that says what to try; the guest's shell answers."""
     machine = boot(guest=True, demo=True)
