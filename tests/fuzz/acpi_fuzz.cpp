@@ -36,7 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
         const Bytes rsdp = (switches & use_rsdt) != 0 ? rsdp_bytes(0x9000, 0, 0) : rsdp_bytes(0, 0x9000, 2);
         std::copy(rsdp.begin(), rsdp.end(), bios.begin());
     }
-    memory.put(0xe'0000, bios);
+    memory.put(0xe'0000, std::move(bios));
     while (rest.size() >= 3 && addresses.size() < 200) {
         const u32 signature = signatures[rest[0] % std::size(signatures)];
         const usize length = std::min<usize>(rest[1] | usize{rest[2]} << 8, rest.size() - 3);
@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
         if ((switches & keep_lengths) == 0) std::memcpy(&bytes[offsetof(Header, length)], &whole, sizeof whole);
         if ((switches & keep_checksums) == 0) fix_checksum(bytes);
         addresses.push_back(tables_at + addresses.size() * table_distance);
-        memory.put(addresses.back(), bytes);
+        memory.put(addresses.back(), std::move(bytes));
     }
     std::vector<u32> narrow;
     for (const u64 address : addresses) narrow.push_back(static_cast<u32>(address));

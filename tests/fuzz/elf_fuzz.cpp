@@ -37,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     const u64 start = kernel->virt_base + kernel->kernel_start;
     if (kernel->entry < start || kernel->entry - start >= span) __builtin_trap();
     if (span > 16 * mib) return 0;
-    std::vector<u8> memory(span);
+    static fuzz::Area area(16 * mib);
+    const std::span<u8> memory = area.first(span);
     if (!load_segments(*elf, *kernel, ContiguousMemory(memory, kernel->kernel_start))) __builtin_trap();
     return 0;
 }

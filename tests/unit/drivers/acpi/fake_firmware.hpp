@@ -17,7 +17,7 @@ using Bytes = std::vector<u8>;
 // Only the last mapping stays readable, in a buffer of exactly its size: ASan sees reads outside and reads after the next map().
 class FakeMemory final : public PhysicalMemory {
    public:
-    void put(u64 address, const Bytes& bytes) { regions_[address] = bytes; }
+    void put(u64 address, Bytes bytes) { regions_[address] = std::move(bytes); }
     Bytes& region(u64 address) { return regions_.at(address); }
     void remove(u64 address) { regions_.erase(address); }
 
