@@ -72,9 +72,9 @@ Result<> set_owner(Sbdf sbdf, DomId owner);
 Result<> set_read_only(Sbdf sbdf);
 
 // --- messages
-// ------------------------------------------------------------------------------------------------------------------- Make
-// `entry` (not in use) the device's; nothing is raised until set_masked(false). Interrupts on. XEN_ENODEV: the device has no such
-// capability. XEN_EEXIST: in use already. XEN_EINVAL: no such table entry, count too large.
+
+// Make `entry` (not in use) the device's; nothing is raised until set_masked(false). Interrupts on. XEN_ENODEV: the device has no
+// such capability. XEN_EEXIST: in use already. XEN_EINVAL: no such table entry, count too large.
 Result<> claim_msi(Device& device, MsiEntry& entry, u32 index, u32 count);
 // `bar` is the memory of the table's BAR as dom0 knows it, used for virtual functions, whose own BARs say nothing.
 // XEN_ENXIO: the table is not in decoded memory. XEN_ENOMEM.

@@ -83,8 +83,8 @@ void set_state(Entity& e, RunState s, Nanos now);
 void set_weight(Vcpu& v, u32 weight);
 
 // --- balancing (balance.cpp)
-// ---------------------------------------------------------------------------------------------------- The CPU a vCPU that
-// becomes runnable should go to.
+
+// The CPU a vCPU that becomes runnable should go to.
 CpuId choose_cpu(const Entity& e);
 // Takes a waiting vCPU from another CPU's queue into this one's: any when this CPU idles, else one that lags behind `current`.
 // Interrupts off, no locks held. True where it found one.
@@ -97,8 +97,8 @@ void offer(RunQueue& from);
 void catch_up(RunQueue& q) XYLEM_REQUIRES(q.lock);
 
 // --- caps (share.cpp)
-// ------------------------------------------------------------------------------------------------------------- Charges a capped
-// domain.
+
+// Charges a capped domain.
 void charge(DomainShare& share, Nanos served, Nanos now);
 // What is left of the budget in this period; `never` without a cap.
 Nanos budget_left(Domain& d, Nanos now);

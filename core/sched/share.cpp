@@ -38,6 +38,13 @@ void on_refill(void* context) XYLEM_NO_ANALYSIS {
     });
 }
 
+void look_at_it_again(Vcpu& v) XYLEM_NO_ANALYSIS {
+    RunQueue& q = lock_queue_of(v);
+    const bool runs = q.current == &v;
+    q.lock.unlock();
+    if (runs) ask_to_reschedule(q);
+}
+
 }  // namespace
 
 void charge(DomainShare& share, Nanos served, Nanos now) {
@@ -90,14 +97,15 @@ Result<> set_params(Domain& d, u32 weight, u32 cap) {
     if (weight == 0 || weight > max_weight || cap > 100 * std::max<u32>(1, d.max_vcpus)) return fail(XEN_EINVAL);
     const u64 irq = cpu::irq_save();
     d.sched.weight.store(weight, std::memory_order_relaxed);
+    for_each_vcpu(d, [weight](Vcpu& v) { set_weight(v, weight); });  // what ran until now is charged to the old cap
     {
         Guard guard(d.sched.lock);
         d.sched.cap.store(cap, std::memory_order_relaxed);
         d.sched.budget = quota_of(d.sched);
         d.sched.period_end = port::now() + cap_period;
     }
-    for_each_vcpu(d, [weight](Vcpu& v) { set_weight(v, weight); });
-    on_refill(&d);  // who was parked under the old cap tries again
+    on_refill(&d);                       // who was parked under the old cap tries again
+    for_each_vcpu(d, look_at_it_again);  // who runs may have no tick yet that would stop it
     cpu::irq_restore(irq);
     return {};
 }

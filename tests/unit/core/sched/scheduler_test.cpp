@@ -130,6 +130,19 @@ TEST(Scheduler, SleeperPreemptsHogWithinRatelimit) {
     EXPECT_GT(rounds, 1200u);
 }
 
+// A vCPU that has a CPU to itself has no tick: the cap must come to it.
+TEST(Scheduler, CapsHoldForWhoRunsAlready) {
+    World w(2);
+    Domain& d = w.add_domain();
+    Vcpu& v = w.add_vcpu(d, [&] { w.compute_forever(); });
+    w.start(v);
+    w.run_until(host::machine.now + 5 * second);
+    const Nanos before = ran(v);
+    ASSERT_TRUE(sched::set_params(d, 256, 30));
+    w.run_until(host::machine.now + 5 * second);
+    EXPECT_NEAR(static_cast<double>(ran(v) - before), 1.5e9, 0.05e9);
+}
+
 TEST(Scheduler, CapsHoldForWholeDomains) {
     for (u32 cap : {10u, 50u, 150u}) {
         World w(4);
