@@ -189,18 +189,16 @@ Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
     Pool* p = pools.find(op.cpupool_id);
     if (p == nullptr) return fail(XEN_ESRCH);
     if (op.sched_id != scheduler_id) return fail(XEN_EINVAL);
-    switch (op.cmd) {
-        case XEN_SYSCTL_SCHEDOP_getinfo: op.u.sched_credit2.ratelimit_us = p->ratelimit_us; return {};
-        case XEN_SYSCTL_SCHEDOP_putinfo: {
-            const u32 wanted = op.u.sched_credit2.ratelimit_us;
-            if (wanted != 0 && (wanted < XEN_SYSCTL_SCHED_RATELIMIT_MIN || wanted > XEN_SYSCTL_SCHED_RATELIMIT_MAX))
-                return fail(XEN_EINVAL);
-            p->ratelimit_us = wanted;
-            sched::set_ratelimit(p->cpus, Nanos{wanted} * 1000);
-            return {};
-        }
-        default: return fail(XEN_EINVAL);
+    if (op.cmd == XEN_SYSCTL_SCHEDOP_getinfo) {
+        op.u.sched_credit2.ratelimit_us = p->ratelimit_us;
+        return {};
     }
+    const u32 wanted = op.u.sched_credit2.ratelimit_us;
+    if (wanted != 0 && (wanted < XEN_SYSCTL_SCHED_RATELIMIT_MIN || wanted > XEN_SYSCTL_SCHED_RATELIMIT_MAX))
+        return fail(XEN_EINVAL);
+    p->ratelimit_us = wanted;
+    sched::set_ratelimit(p->cpus, Nanos{wanted} * 1000);
+    return {};
 }
 
 Result<> domain_scheduler_op(Domain& d, xen_domctl_scheduler_op& op) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
@@ -66,6 +67,21 @@ ApicIdLayout apic_id_layout() {
     else
         from_legacy_leaves(layout);
     return layout;
+}
+
+// The extended fields count for families 6 and 15 [SDM, CPUID leaf 1].
+CpuModel cpu_model() {
+    CpuModel m{};
+    const cpu::CpuidRegs zero = cpu::cpuid(0);
+    const u32 letters[] = {zero.b, zero.d, zero.c};
+    std::memcpy(m.vendor, letters, sizeof letters);
+    const u32 id = cpu::cpuid(1).a;
+    m.family = (id >> 8) & 0xf;
+    m.model = (id >> 4) & 0xf;
+    m.stepping = id & 0xf;
+    if (m.family == 6 || m.family == 0xf) m.model |= (id >> 12) & 0xf0;
+    if (m.family == 0xf) m.family += (id >> 20) & 0xff;
+    return m;
 }
 
 }  // namespace xylem::pv

@@ -15,4 +15,12 @@ struct ApicIdLayout {
 };
 ApicIdLayout apic_id_layout();
 
+struct CpuModel {
+    char vendor[12];  // as CPUID spells it, no zero behind
+    u32 family;       // the extended fields included
+    u32 model;
+    u32 stepping;
+};
+CpuModel cpu_model();
+
 }  // namespace xylem::pv

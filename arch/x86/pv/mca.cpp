@@ -22,29 +22,21 @@ namespace {
 
 constexpr u32 mcg_cap = 0x179;
 
-void put(char* to, u32 word) {
-    std::memcpy(to, &word, sizeof word);
-}
-
 // What all CPUs have in common; the boot CPU speaks for them.
 xen_mc_logical_cpu_t describe_kind() {
     const ApicIdLayout layout = apic_id_layout();
-    const cpu::CpuidRegs l0 = cpu::cpuid(0);
     const cpu::CpuidRegs l1 = cpu::cpuid(1);
     const u32 max_extended = cpu::cpuid(0x80000000).a;
     xen_mc_logical_cpu_t c{};
     c.mc_ncores = c.mc_ncores_active = layout.cores_per_socket;
     c.mc_nthreads = layout.threads_per_core;
-    c.mc_cpuid_level = static_cast<i32>(l0.a);
-    c.mc_family = (l1.a >> 8) & 0xf;
-    c.mc_model = (l1.a >> 4) & 0xf;
-    if (c.mc_family == 6 || c.mc_family == 0xf) c.mc_model |= (l1.a >> 12) & 0xf0;
-    if (c.mc_family == 0xf) c.mc_family += (l1.a >> 20) & 0xff;
-    c.mc_step = l1.a & 0xf;
+    c.mc_cpuid_level = static_cast<i32>(cpu::cpuid(0).a);
+    const CpuModel model = cpu_model();
+    c.mc_family = model.family;
+    c.mc_model = model.model;
+    c.mc_step = model.stepping;
     c.mc_vendor = features().intel ? 1 : features().amd ? 2 : 0;
-    put(c.mc_vendorid, l0.b);
-    put(c.mc_vendorid + 4, l0.d);
-    put(c.mc_vendorid + 8, l0.c);
+    std::memcpy(c.mc_vendorid, model.vendor, sizeof model.vendor);
     for (u32 i = 0; i < 3 && max_extended >= 0x80000004; ++i) {
         const cpu::CpuidRegs brand = cpu::cpuid(0x80000002 + i);
         std::memcpy(c.mc_brandid + i * sizeof brand, &brand, sizeof brand);

@@ -6,11 +6,11 @@
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
 #include "arch/x86/entry/setup.hpp"
+#include "arch/x86/pv/cpu_info.hpp"
 #include "arch/x86/pv/hypercalls.hpp"
 #include "arch/x86/time/wall_clock.hpp"
 #include "core/domain/domain.hpp"
 #include "core/port/guest.hpp"
-#include "cpu/instructions.hpp"
 #include "init/firmware.hpp"
 #include "init/hypervisor.hpp"
 #include "init/shutdown.hpp"
@@ -34,21 +34,18 @@ Result<> get_cpu_info(xenpf_pcpuinfo& info) {
     return {};
 }
 
-// Nothing for a CPU that there is not. Processors of one machine are alike.
+// Nothing for a CPU that there is not.
 Result<> get_cpu_version(xenpf_pcpu_version& version) {
     const u32 asked = version.xen_cpuid;
     version = {};
     version.xen_cpuid = asked;
     version.max_present = port::online_cpus() - 1;
     if (asked > version.max_present) return {};
-    const cpu::CpuidRegs vendor = cpu::cpuid(0);
-    const u32 letters[] = {vendor.b, vendor.d, vendor.c};
-    std::memcpy(version.vendor_id, letters, sizeof letters);
-    const u32 id = cpu::cpuid(1).a;  // the extended fields count for families 6 and 15 [SDM, CPUID leaf 1]
-    const u32 family = (id >> 8) & 0xf;
-    version.family = family == 0xf ? family + ((id >> 20) & 0xff) : family;
-    version.model = ((id >> 4) & 0xf) | (family == 6 || family == 0xf ? ((id >> 12) & 0xf0) : 0);
-    version.stepping = id & 0xf;
+    const CpuModel model = cpu_model();
+    std::memcpy(version.vendor_id, model.vendor, sizeof model.vendor);
+    version.family = model.family;
+    version.model = model.model;
+    version.stepping = model.stepping;
     return {};
 }
 
