@@ -157,7 +157,7 @@ xl vncviewer nobody
 xl console nobody
 xl dump-core g /var/tmp/g.core
 xl dump-core nobody /var/tmp/g.core
-xl remus -s /tmp/fakessh g localhost 2>&1 | grep Remus; sleep 5; xl destroy g--incoming 2>/dev/null
+xl remus -s /tmp/fakessh g localhost 2>&1 | grep -o "Remus: .*"; sleep 5; xl destroy g--incoming 2>/dev/null
 xl migrate -s /tmp/fakessh g localhost 2>&1 | sort
 xl migrate-receive
 xl save -c g /var/tmp/g.save
