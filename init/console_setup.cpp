@@ -5,8 +5,11 @@
 #include "arch/x86/pv/io_ports.hpp"
 #include "arch/x86/time/clock.hpp"
 #include "arch/x86/time/wall_clock.hpp"
+#include "base/log.hpp"
 #include "core/console/console.hpp"
 #include "core/domain/domain.hpp"
+#include "core/irq/line.hpp"
+#include "core/mem/heap.hpp"
 #include "core/sched/timer.hpp"
 #include "cpu/instructions.hpp"
 #include "cpu/layout.hpp"
@@ -25,13 +28,27 @@ constinit Timer poll_timer{};
 
 constexpr Nanos poll_period = 50'000'000;
 
-void poll_serial(void*) {
+// By CPU 0 alone, with interrupts off.
+void take_input() {
     char text[64];
     for (uart::Uart16550& port : serial) {
         if (!port.is_started()) continue;
         for (usize n = port.receive(text); n > 0; n = port.receive(text)) console::the_console().receive({text, n});
     }
+}
+void poll_serial(void*) {
+    take_input();
     timer_set(poll_timer, time::now() + poll_period);
+}
+
+bool interrupts_work(uart::Uart16550& port) {
+    if (port.irq() == 0) return false;
+    const Result<irq::Line*> line = irq::lines().of_gsi(hypervisor().platform.gsi_of_isa(port.irq()).gsi);
+    if (!line) return false;
+    const Result<> served = (*line)->serve(take_input);
+    if (!served && served.error() != XEN_EBUSY) return false;  // busy: the other port's line as well
+    port.enable_receive_interrupt();
+    return true;
 }
 
 class ConsoleEvents final : public console::Events {
@@ -64,6 +81,14 @@ void start_console(const init::Options& options) {
     }
 }
 
+void size_console_ring(u64 bytes) {
+    if (bytes == console::Console::default_ring_size) return;
+    auto* memory = static_cast<char*>(heap_allocate(bytes));
+    if (memory == nullptr || !console::the_console().move_ring({memory, bytes}))
+        log::warning("conring_size: no {} KiB in one piece; the ring stays at {} KiB", bytes / kib,
+                     console::Console::default_ring_size / kib);
+}
+
 void start_console_clock() {
     console::Clocks clocks;
     clocks.since_boot = [] { return time::now(); };
@@ -82,8 +107,10 @@ void finish_console_for_dom0() {
     }
     c.set_events(&events);
     start_debug_keys();
+    bool poll = false;
+    for (uart::Uart16550& port : serial) poll |= port.is_started() && !interrupts_work(port);
     poll_timer.handler = poll_serial;
-    timer_set(poll_timer, time::now() + poll_period);
+    if (poll) timer_set(poll_timer, time::now() + poll_period);
 }
 
 }  // namespace xylem

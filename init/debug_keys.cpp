@@ -9,7 +9,8 @@
 #include "core/console/keys.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
-#include "core/grant/table.hpp"
+#include "core/irq/line.hpp"
+#include "core/irq/pirq.hpp"
 #include "core/mem/frames.hpp"
 #include "core/mem/heap.hpp"
 #include "core/port/machine.hpp"
@@ -86,6 +87,11 @@ void dump_events(char) {
     LogSink out;
     for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
 }
+void dump_interrupts(char) {
+    LogSink out;
+    irq::dump_lines(out);
+    for_each_domain([&out](Domain& d) { irq::dump(d, out); });
+}
 void show_recorder(char) {
     recorder::show(log::Level::info, recorder::shown_by_key);
 }
@@ -107,6 +113,7 @@ constexpr console::KeyHandler handlers[] = {
     {'r', "dump run queues", false, dump_run_queues},
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
+    {'i', "dump interrupts", false, dump_interrupts},
     {'T', "what each CPU did last", false, show_recorder},
     {'L', "what each CPU did last before the machine's last reset", false, show_last_run},
     {'C', "crash: print a report and stop or reboot", true, crash, true},

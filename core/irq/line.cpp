@@ -14,16 +14,29 @@ Lines& lines() {
 }
 
 void Line::on_interrupt() {
-    IrqGuard guard(lock_);
-    const bool is_level = level();
-    // A level line stays asserted until the guest has served its device: masked meanwhile. Everything else cannot repeat itself.
-    if (is_level) port::mask_gsi(gsi_);
-    port::end_of_interrupt();
-    ++count_;
-    if (first_ == nullptr) [[unlikely]] {
-        report_unexpected();
-        return;
+    void (*own)() = nullptr;
+    bool is_level = false;
+    {
+        IrqGuard guard(lock_);
+        is_level = level();
+        // A level line stays asserted until the guest has served its device: masked meanwhile. Everything else cannot repeat
+        // itself.
+        if (is_level) port::mask_gsi(gsi_);
+        port::end_of_interrupt();
+        ++count_;
+        if (first_ != nullptr) [[likely]]
+            return tell_listeners(is_level);
+        own = own_;
+        if (own == nullptr) return report_unexpected();
     }
+    own();
+    if (is_level) {
+        IrqGuard guard(lock_);
+        port::unmask_gsi(gsi_);
+    }
+}
+
+void Line::tell_listeners(bool is_level) {
     for (Binding* b = first_; b != nullptr; b = b->next) {
         if (is_level && !b->in_flight) {
             b->in_flight = true;
@@ -58,9 +71,19 @@ void Line::close() {
         pci::set_masked(message_, true);
 }
 
+Result<> Line::serve(void (*handler)()) {
+    IrqGuard guard(lock_);
+    if (source_ != Source::gsi) return fail(XEN_EINVAL);
+    if (first_ != nullptr || own_ != nullptr) return fail(XEN_EBUSY);
+    TRY(port::route_gsi(gsi_, vector_, CpuId(0), mode_, false));  // what comes at once waits for our lock
+    own_ = handler;
+    return {};
+}
+
 Result<> Line::bind(Binding& binding) {
     IrqGuard guard(lock_);
     if (source_ == Source::none) return fail(XEN_EINVAL);
+    if (own_ != nullptr) return fail(XEN_EBUSY);
     if (first_ != nullptr && (source_ != Source::gsi || !binding.shares || !first_->shares)) return fail(XEN_EBUSY);
     const bool opens = first_ == nullptr;
     binding.in_flight = false;
@@ -134,7 +157,7 @@ void Line::dump(text::Sink& out) {
                          mode_.polarity == Polarity::low ? "low" : "high");
         else
             text::format(line, "{}", message_.is_msix ? "MSI-X" : "MSI");
-        text::format(line, " cpu {} count {}", cpu_, count_);
+        text::format(line, " cpu {} count {}{}", cpu_, count_, own_ != nullptr ? " hypervisor" : "");
         for (const Binding* b = first_; b != nullptr; b = b->next)
             text::format(line, " d{}:{}{}", b->domain->id, b->pirq, b->in_flight ? "*" : "");
     }
@@ -150,7 +173,7 @@ Result<> Lines::set_mode(Gsi gsi, InterruptMode mode) {
     if (state.vector != 0) {
         Line& line = lines_[state.vector];
         IrqGuard g(line.lock_);
-        if (line.first_ != nullptr) return fail(XEN_EEXIST);
+        if (line.first_ != nullptr || line.own_ != nullptr) return fail(XEN_EEXIST);
         line.mode_ = mode;
     }
     state.set_up = true;
@@ -225,6 +248,7 @@ void Lines::forget_for_tests() {
         line.cpu_ = CpuId(0);
         line.in_flight_ = 0;
         line.count_ = 0;
+        line.own_ = nullptr;
     }
 }
 

@@ -38,6 +38,9 @@ class Line {
     Result<> bind(Binding& binding);
     // Also ends the binding's part of an interrupt in flight. The last listener closes the line.
     void unbind(Binding& binding);
+    // The hypervisor itself listens, for good, on CPU 0: `handler` runs with interrupts off and no lock of ours. Guests that bind
+    // get XEN_EBUSY. Errors as of bind().
+    Result<> serve(void (*handler)());
     // A listener is done. When all are, a level line is opened again.
     void end(Binding& binding);
 
@@ -50,12 +53,14 @@ class Line {
     friend class Lines;
 
     void close() XYLEM_REQUIRES(lock_);
+    void tell_listeners(bool is_level) XYLEM_REQUIRES(lock_);
     void report_unexpected() XYLEM_REQUIRES(lock_);
     bool level() const XYLEM_REQUIRES(lock_) { return source_ == Source::gsi && mode_.trigger == Trigger::level; }
 
     Spinlock lock_;
     Source source_ XYLEM_GUARDED_BY(lock_) = Source::none;
-    u8 vector_ = 0;  // constant
+    u8 vector_ = 0;                                    // constant
+    void (*own_)() XYLEM_GUARDED_BY(lock_) = nullptr;  // the hypervisor's handler
     bool reported_ XYLEM_GUARDED_BY(lock_) = false;
     InterruptMode mode_ XYLEM_GUARDED_BY(lock_);
     Gsi gsi_ XYLEM_GUARDED_BY(lock_);

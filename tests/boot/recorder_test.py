@@ -88,6 +88,8 @@ def test_recorder_keys_and_crash(tiny):
     machine.expect(r"trap 13 general protection fault at ffffffff81000009 \(0x0\)")
     machine.send("L")
     machine.expect("nothing is kept of the last run")
+    machine.send("i")
+    machine.expect(r"GSI 4 edge high cpu 0 count [1-9]\d* hypervisor")
     machine.send("C")
     machine.expect("Xylem stops: key 'C' pressed")
     machine.expect("CPU 0, its last 16 events")

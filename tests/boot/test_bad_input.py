@@ -382,7 +382,7 @@ def test_key_crash_report(bare):
     machine.expect("Xylem stops: key 'C' pressed")
     machine.expect("build id [0-9a-f]{40}")
     machine.expect(r"  ffff8180\w+  console::KeyTable::press \+ 0x")
-    machine.expect(r"  ffff8180\w+  timers_run \+ 0x")
+    machine.expect(r"  ffff8180\w+  irq::Line::on_interrupt \+ 0x")
     machine.expect("Rebooting")
     assert machine.finish().child.returncode == 0
 

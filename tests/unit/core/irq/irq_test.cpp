@@ -140,6 +140,27 @@ TEST_F(Irq, WhoDoesNotShareIsAlone) {
     EXPECT_EQ(try_bind_pirq(dom0, 16, false), error(XEN_EBUSY));
 }
 
+TEST_F(Irq, TheHypervisorsOwnLineIsNobodyElses) {
+    static unsigned served;
+    served = 0;
+    for (const u32 gsi : {4u, 16u}) {
+        irq::Line* line = *irq::lines().of_gsi(Gsi(gsi));
+        ASSERT_TRUE(line->serve([] { ++served; }));
+        EXPECT_FALSE(line->serve([] {}));
+        EXPECT_EQ(map_gsi(dom0, dom0, gsi), static_cast<long>(gsi));
+        EXPECT_EQ(try_bind_pirq(dom0, gsi, true), error(XEN_EBUSY));
+        EXPECT_EQ(setup_gsi(dom0, static_cast<int>(gsi), 0, 0), error(XEN_EEXIST));
+        interrupt(gsi);
+        EXPECT_FALSE(irqchip.pins[gsi].masked);
+    }
+    EXPECT_EQ(served, 2u);
+    EXPECT_EQ(irqchip.ends, 2u);
+    const u32 port = bind_gsi(dom0, 17);
+    irq::Line* taken = *irq::lines().of_gsi(Gsi(17));
+    EXPECT_FALSE(taken->serve([] {}));
+    EXPECT_EQ(close(dom0, port), 0);
+}
+
 TEST_F(Irq, PrivilegeAndPermission) {
     EXPECT_EQ(map_gsi(a, a, 16), error(XEN_EPERM));
     EXPECT_EQ(map_gsi(a, dom0, 16), error(XEN_EPERM));
