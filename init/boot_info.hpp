@@ -63,6 +63,10 @@ struct BootInfo {
 
     std::span<const MemoryRange> memory() const { return {ranges.data(), range_count}; }
     std::span<const EfiRegion> efi_memory() const { return {efi_regions.data(), efi_region_count}; }
+    // A command line without the file's name, which QEMU and GRUB Legacy (multiboot 1) put before it; GRUB 2 does not.
+    std::string_view without_file_name(std::string_view line) const;
+    // RAM from `end` on becomes reserved, as option mem= wants it. The modules stay RAM: a warning tells of a later end.
+    void limit_ram(u64 end);
     // Strings and the RSDP copy live here, because the loader's own memory is given away.
     std::array<char, 8192> storage{};
     usize storage_used = 0;

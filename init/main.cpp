@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The start, in order. Everything before this is arch/x86/boot/head.S.
 #include <algorithm>
+#include <optional>
 
 #include "abi/xen.hpp"
 #include "arch/x86/domain/features.hpp"
@@ -21,9 +22,10 @@
 #include "arch/x86/time/wall_clock.hpp"
 #include "base/log.hpp"
 #include "base/panic.hpp"
-#include "base/text/parse.hpp"
 #include "core/console/console.hpp"
+#include "core/control/cpu_pool.hpp"
 #include "core/domain/domain_list.hpp"
+#include "core/irq/pirq.hpp"
 #include "core/mem/frames.hpp"
 #include "core/mem/table_types.hpp"
 #include "core/port/memory_info.hpp"
@@ -49,10 +51,6 @@ namespace {
 
 constinit Hypervisor the_hypervisor;
 constinit EarlyMemory early_memory;
-
-init::FirstWord first_word(const BootInfo& boot) {
-    return init::first_word_of(boot.multiboot2 ? "GRUB 2" : boot.loader);
-}
 
 // Of the RAM that ends at `limit` or below.
 u64 end_of_ram(const BootInfo& boot, u64 limit = ~u64{0}) {
@@ -177,23 +175,34 @@ void report_own_memory(const Domain& dom0) {
     sched::idle_loop();
 }
 
+std::optional<time::Source> wanted_clock(init::ClockSource option) {
+    switch (option) {
+        case init::ClockSource::hpet: return time::Source::hpet;
+        case init::ClockSource::acpi: return time::Source::acpi;
+        case init::ClockSource::pit: return time::Source::pit;
+        default: return std::nullopt;  // the TSC counts in any case; by what it is steered is left open
+    }
+}
+
 // On the boot CPU's own idle stack from here on.
 [[noreturn]] void start_on_own_stack() {
     Hypervisor& hv = the_hypervisor;
     irqchip::silence_legacy_pic();
     irqchip::local_apic.enable_this_cpu(hv.platform);
     irqchip::io_apics.init(hv.platform);
-    time::init(hv.platform, {});
+    time::init(hv.platform, wanted_clock(hv.options.clocksource));
     start_console_clock();
     power::prepare(hv.platform);
     efi::prepare(hv.boot);
     read_wall_clock();
     const u32 limit = !hv.options.smp ? 1 : hv.options.maxcpus != 0 ? hv.options.maxcpus : max_cpus;
-    start_other_cpus(hv.platform, limit);
+    start_other_cpus(hv.platform, limit, hv.options.smt);
     log::info("{} CPU(s), {} MiB of memory, {} MiB free", port::online_cpus(), frames().total_frames() >> 8,
               frames().free_frames() >> 8);
     keep_devices_from_dom0(hv.platform);
     sched::init_cpu(CpuId(0), *cpu_by_id(CpuId(0))->idle);
+    control::set_first_ratelimit(hv.options.sched_ratelimit_us);
+    irq::allow_messages(hv.options.msi);
     time::refine();
     recorder::learn_rate();
     Domain& dom0 = dom0::build(hv.kernel, hv.boot, hv.options);
@@ -207,12 +216,8 @@ void report_own_memory(const Domain& dom0) {
 Hypervisor& hypervisor() {
     return the_hypervisor;
 }
-// Without the file's name that some loaders put before it.
 std::string_view command_line() {
-    const BootInfo& boot = the_hypervisor.boot;
-    std::string_view line = boot.command_line;
-    if (first_word(boot) == init::FirstWord::is_file_name) text::take_word(line);
-    return line.substr(std::min(line.find_first_not_of(' '), line.size()));
+    return the_hypervisor.boot.without_file_name(the_hypervisor.boot.command_line);
 }
 std::span<const u8> build_id() {
     constexpr usize note_header = 16;  // name and sizes before the id itself
@@ -237,13 +242,14 @@ void start_boot_cpu(u32 magic, u32 information) {
     Hypervisor& hv = the_hypervisor;
     load_early_descriptors();
     const bool understood = read_boot_info(magic, information, hv.boot);
-    init::parse_options(hv.boot.command_line, first_word(hv.boot), hv.options);
+    init::parse_options(command_line(), hv.options);
     start_console(hv.options);
     log::info("Xylem, a hypervisor for Xen guests (interface 4.17), loaded by {}", hv.boot.loader);
     log::info("command line: {}", hv.boot.command_line);
     if (!understood) panic("not started by a Multiboot loader (magic {:#x})", magic);
     if (hv.boot.module_count == 0)
         panic("no dom0 kernel: give the loader one as the first module (GRUB: module2, QEMU: -initrd)");
+    if (hv.options.mem != 0) hv.boot.limit_ram(hv.options.mem);
     add_ram(hv.boot);
     if (hv.boot.left_out != 0) log::warning("{} lines of the firmware's memory maps are left out: too many", hv.boot.left_out);
     detect_features(hv.options.smep, hv.options.smap, true, true);
@@ -257,8 +263,10 @@ void start_boot_cpu(u32 magic, u32 information) {
     end_early_tables();
     for (const EarlyMemory::Range& r : early_memory.free_ranges())
         frames().add(Mfn(r.start >> page_shift), (r.end - r.start) >> page_shift);
+    size_console_ring(hv.options.conring_size);
     recorder::start();
     read_firmware(hv);
+    if (!hv.options.hpet) hv.platform.hpet = {};
     irqchip::local_apic.choose_mode(hv.platform, {hv.options.x2apic});
     adopt_boot_cpu(irqchip::local_apic.id());
     run_on_stack(*cpu_by_id(CpuId(0))->idle->arch, start_on_own_stack);

@@ -88,17 +88,14 @@ constexpr Option without_effect(std::string_view name, std::string_view why) {
 }
 
 constexpr std::string_view clock_names[] = {"auto", "tsc", "hpet", "acpi", "pit"};
-constexpr std::string_view scheduler_names[] = {"credit", "credit2", "rtds", "null"};
 constexpr std::string_view timestamp_names[] = {"none", "date", "datems", "boot", "raw"};
 constexpr std::string_view reboot_names[] = {"", "triple", "kbd", "acpi", "pci", "Power", "efi", "no"};
 constexpr std::string_view watchdog_names[] = {"off", "on", "force"};
 
 constexpr Option rows[] = {
-    {"acpi", "on|off|force|ht|noirq|verbose", "Use of the firmware's ACPI tables; only on and off make a difference.", read_acpi,
-     [](const Options& o, Sink& out) { out.write(o.acpi ? "on" : "off"); }},
-    flag<&Options::acpi_skip_timer_override>("acpi_skip_timer_override",
-                                             "Ignores the firmware's redirection of the timer interrupt."),
-    choice<&Options::clocksource, clock_names>("clocksource", "auto|tsc|hpet|acpi|pit", "The clock that time is counted by."),
+    choice<&Options::clocksource, clock_names>(
+        "clocksource", "auto|tsc|hpet|acpi|pit",
+        "The timer that the TSC is steered by; `tsc` and `auto` take the best that is there."),
     serial<&Options::com1>("com1", "The first serial port. `auto` keeps the firmware's speed; irq 0 polls."),
     serial<&Options::com2>("com2", "The second serial port."),
     {"conring_size", "<size>", "Size of the buffer behind `xl dmesg`, rounded up to a power of two (4K to 16M).",
@@ -113,7 +110,6 @@ constexpr Option rows[] = {
      "Ctrl and this letter, three times, moves serial input between dom0 and the hypervisor. With x input does not move to dom0 "
      "at its start; a back-tick as the letter turns switching off.",
      read_conswitch, show_conswitch},
-    flag<&Options::cpuidle>("cpuidle", "Deeper idle states of the processors."),
     {"dom0_max_vcpus", "<n>|<min>-<max>",
      "Number of dom0's virtual CPUs: exactly, or as many as there are CPUs within the range.", read_dom0_max_vcpus,
      show_dom0_max_vcpus},
@@ -123,34 +119,35 @@ constexpr Option rows[] = {
      read_dom0_mem, show_dom0_mem},
     flag<&Options::dom0_vcpus_pin>("dom0_vcpus_pin", "Ties each of dom0's virtual CPUs to the CPU with its number."),
     thresholds<&Options::guest_loglvl>("guest_loglvl", "As loglvl, for messages that guests cause; always within a budget."),
+    number<&Options::gnttab_max_frames, 1, 65536>("gnttab_max_frames", "Frames of dom0's grant table; xl says it for guests."),
+    number<&Options::gnttab_max_maptrack_frames, 1, 65536>(
+        "gnttab_max_maptrack_frames",
+        "Frames of dom0's list of what it has mapped of others' grants, 256 in each; xl says it for guests."),
     flag<&Options::hpet>("hpet", "Use of the HPET timer."),
-    {"iommu", "<list>", "Kept for the IOMMU drivers, which read the list themselves.", read_iommu,
-     [](const Options& o, Sink& out) { out.write(o.iommu); }},
     thresholds<&Options::loglvl>("loglvl",
                                  "Messages that are printed: none, error, warning, info, debug (or all). Behind the slash: those "
                                  "printed at a limited rate. `xl dmesg` has errors, warnings and information in any case."),
     number<&Options::maxcpus, 0, 4096>("maxcpus", "CPUs used at most; 0 is all."),
-    {"mem", "<size>", "Memory used at most.",
+    {"mem", "<size>",
+     "RAM above this machine address is not used and left to dom0 as device memory; it ends behind the boot modules at the "
+     "earliest.",
      [](Options& o, const Value& v) {
          const auto size = text::parse_size(v.text);
          if (size) o.mem = *size;
          return size.has_value();
      },
      [](const Options& o, Sink& out) { return o.mem != 0 ? show_size(o.mem, out) : out.write(""); }},
-    flag<&Options::msi>("msi", "Message-signalled interrupts."),
-    opposite_flag<&Options::ioapic>("noapic", "Does not use the I/O APICs."),
+    flag<&Options::msi>("msi", "Message-signalled interrupts for dom0's devices; without, its drivers use lines."),
     flag<&Options::noreboot>("noreboot", "Stops after a crash instead of restarting the machine."),
     opposite_flag<&Options::smp>("nosmp", "Uses only the first CPU."),
     {"reboot", "t[riple]|k[bd]|a[cpi]|p[ci]|P[ower]|e[fi]|n[o][,w[arm]|c[old]]", "How the machine is restarted.", read_reboot,
      [](const Options& o, Sink& out) { out.write(reboot_names[static_cast<usize>(o.reboot)]); }},
-    choice<&Options::sched, scheduler_names>("sched", "credit|credit2|rtds|null", "The scheduler that is asked for."),
-    number<&Options::sched_credit_tslice_ms, 1, 1000>("sched_credit_tslice_ms", "Longest run of a virtual CPU, in milliseconds."),
-    number<&Options::sched_ratelimit_us, 0, 500000>("sched_ratelimit_us",
-                                                    "Shortest run of a virtual CPU, in microseconds; 0 sets no minimum."),
+    number<&Options::sched_ratelimit_us, 0, 500000>(
+        "sched_ratelimit_us",
+        "Shortest run of a virtual CPU, in microseconds, until `xl sched-credit2 -s` says otherwise; 0 sets no minimum."),
     flag<&Options::smap>("smap", "Supervisor-mode access prevention."),
     flag<&Options::smep>("smep", "Supervisor-mode execution prevention."),
-    flag<&Options::smt>("smt", "Use of the second and further threads of a core."),
-    flag<&Options::sync_console>("sync_console", "Prints without buffering; the serial port always does."),
+    flag<&Options::smt>("smt", "Use of the second and further threads of each core."),
     {"vga", "keep[,…]", "With keep the hypervisor goes on printing on the screen after dom0's start. Mode words change nothing.",
      read_vga, [](const Options& o, Sink& out) { out.write(o.vga_keep ? "keep" : ""); }},
     {"watchdog", "on|off|force", "Restarts the machine when a CPU hangs.", read_watchdog,
@@ -159,34 +156,41 @@ constexpr Option rows[] = {
     {"x2apic", "on|off", "The x2APIC mode of the interrupt controllers.", read_x2apic,
      [](const Options& o, Sink& out) { out.write(o.x2apic ? "on" : "off"); }},
 
-    without_effect("allowsuperpage", "accepted so that command lines made for Xen work"),
-    without_effect("apic", "accepted so that command lines made for Xen work"),
+    without_effect("acpi", "the firmware's tables are always used"),
+    without_effect("acpi_skip_timer_override", "the legacy timer's interrupt is not used"),
+    without_effect("allowsuperpage", "PV guests map pages of 4 KiB only"),
+    without_effect("apic", "the local APICs' mode follows x2apic"),
     without_effect("apic_verbosity", "use loglvl=debug"),
-    without_effect("bootscrub", "accepted so that command lines made for Xen work"),
-    without_effect("cpufreq", "accepted so that command lines made for Xen work"),
-    without_effect("cpuid", "accepted so that command lines made for Xen work"),
-    without_effect("cpuid_mask_cpu", "accepted so that command lines made for Xen work"),
-    without_effect("crashkernel", "accepted so that command lines made for Xen work"),
-    without_effect("dom0", "accepted so that command lines made for Xen work"),
-    without_effect("dom0-iommu", "use iommu"),
-    without_effect("edd", "accepted so that command lines made for Xen work"),
-    without_effect("edid", "accepted so that command lines made for Xen work"),
-    without_effect("ept", "accepted so that command lines made for Xen work"),
-    without_effect("gnttab", "accepted so that command lines made for Xen work"),
-    without_effect("gnttab_max_frames", "accepted so that command lines made for Xen work"),
-    without_effect("max_cstate", "use cpuidle"),
-    without_effect("mce", "accepted so that command lines made for Xen work"),
-    without_effect("nmi", "accepted so that command lines made for Xen work"),
-    without_effect("no-real-mode", "accepted so that command lines made for Xen work"),
-    without_effect("pcid", "accepted so that command lines made for Xen work"),
-    without_effect("pv", "accepted so that command lines made for Xen work"),
-    without_effect("pv-l1tf", "accepted so that command lines made for Xen work"),
-    without_effect("spec-ctrl", "accepted so that command lines made for Xen work"),
-    without_effect("tsc", "use clocksource"),
-    without_effect("tsx", "accepted so that command lines made for Xen work"),
-    without_effect("ucode", "accepted so that command lines made for Xen work"),
-    without_effect("xpti", "accepted so that command lines made for Xen work"),
-    without_effect("xsave", "accepted so that command lines made for Xen work"),
+    without_effect("bootscrub", "memory is cleared when a guest gets it"),
+    without_effect("cpufreq", "frequencies are left to the firmware"),
+    without_effect("cpuid", "not implemented; xl's cpuid= is, for guests"),
+    without_effect("cpuid_mask_cpu", "not implemented; xl's cpuid= is, for guests"),
+    without_effect("cpuidle", "idle processors halt; deeper states are not used"),
+    without_effect("crashkernel", "kexec is not implemented"),
+    without_effect("dom0", "dom0 is a PV guest"),
+    without_effect("dom0-iommu", "no IOMMU is used"),
+    without_effect("edd", "dom0 asks the firmware itself"),
+    without_effect("edid", "dom0 asks the firmware itself"),
+    without_effect("ept", "there are no HVM guests"),
+    without_effect("gnttab", "both versions are there; xl's max_grant_version limits a guest's"),
+    without_effect("iommu", "no IOMMU is used"),
+    without_effect("max_cstate", "idle processors halt; deeper states are not used"),
+    without_effect("mce", "a machine check stops the machine with a report"),
+    without_effect("nmi", "an NMI that nobody asked for is reported"),
+    without_effect("no-real-mode", "the firmware is not called in real mode"),
+    without_effect("noapic", "the I/O APICs are always used"),
+    without_effect("pcid", "process-context identifiers are not used"),
+    without_effect("pv", "only 64-bit PV guests are there"),
+    without_effect("pv-l1tf", "there are no mitigations of speculative execution"),
+    without_effect("sched", "there is one scheduler, with the parameters of credit2"),
+    without_effect("sched_credit_tslice_ms", "a virtual CPU runs 10 ms while others wait"),
+    without_effect("spec-ctrl", "there are no mitigations of speculative execution"),
+    without_effect("sync_console", "the console always prints at once"),
+    without_effect("tsc", "how the TSC counts is measured; see clocksource"),
+    without_effect("tsx", "left as the firmware set it"),
+    without_effect("ucode", "microcode is left to the firmware"),
+    without_effect("xpti", "there are no mitigations of speculative execution"),
+    without_effect("xsave", "used where the processor has it"),
 };
 
 // '-' and '_' are the same letter in a name.
@@ -220,12 +224,7 @@ std::span<const Option> option_table() {
     return rows;
 }
 
-FirstWord first_word_of(std::string_view loader_name) {
-    return loader_name.starts_with("GRUB 2") ? FirstWord::is_option : FirstWord::is_file_name;
-}
-
-void parse_options(std::string_view line, FirstWord first, Options& options) {
-    if (first == FirstWord::is_file_name) text::take_word(line);
+void parse_options(std::string_view line, Options& options) {
     for (;;) {
         const std::string_view word = text::take_word(line);
         if (word.empty()) return;

@@ -55,7 +55,6 @@ struct SwitchKey {
 
 enum class ClockSource : u8 { automatic, tsc, hpet, acpi, pit };
 enum class RebootMethod : u8 { automatic, triple_fault, keyboard, acpi, pci, power, efi, none };
-enum class Scheduler : u8 { credit, credit2, rtds, null };
 enum class Watchdog : u8 { off, on, force };
 
 // Every setting with its default. The views point into the command line.
@@ -70,11 +69,12 @@ struct Options {
     SwitchKey conswitch;
     console::Thresholds loglvl{3, 3};
     console::Thresholds guest_loglvl{0, 2};
-    bool sync_console = false;
     bool vga_keep = false;
     // memory
     u64 mem = 0;  // bytes used at most; 0: all
     Dom0Memory dom0_mem;
+    u32 gnttab_max_frames = 64;             // dom0's
+    u32 gnttab_max_maptrack_frames = 1024;  // dom0's
     // CPUs
     VcpuRange dom0_max_vcpus;
     bool dom0_vcpus_pin = false;
@@ -84,19 +84,12 @@ struct Options {
     bool smep = true;
     bool smap = true;
     bool x2apic = true;
-    bool cpuidle = true;
     bool hpet = true;
     // time and scheduling
     ClockSource clocksource = ClockSource::automatic;
-    Scheduler sched = Scheduler::credit;
-    u32 sched_credit_tslice_ms = 30;
     u32 sched_ratelimit_us = 1000;
     // machine
-    bool acpi = true;
-    bool acpi_skip_timer_override = false;
-    bool ioapic = true;  // false: "noapic"
     bool msi = true;
-    std::string_view iommu = "";
     bool noreboot = false;
     RebootMethod reboot = RebootMethod::automatic;
     Watchdog watchdog = Watchdog::off;
@@ -105,15 +98,9 @@ struct Options {
     std::string_view dom0_arguments = "";
 };
 
-// Who wrote the command line: QEMU and GRUB Legacy (multiboot 1) put the image's file name first, GRUB 2 and EFI do not.
-enum class FirstWord : u8 { is_option, is_file_name };
-
-// True if a boot loader with this name (multiboot information) leaves the file name out.
-FirstWord first_word_of(std::string_view loader_name);
-
 // Reads the words of `line` into `options`; the last of two equal options wins. Unknown and malformed words are logged by name
 // and ignored. `line` must live as long as `options`. No locks; may run before the console has devices.
-void parse_options(std::string_view line, FirstWord first, Options& options);
+void parse_options(std::string_view line, Options& options);
 
 // The console's part, ready for Console::configure().
 console::Settings console_settings(const Options& options);

@@ -249,22 +249,10 @@ bool read_watchdog(Options& options, const Value& value) {
 }
 
 // ht, noirq and verbose change details that do not exist here.
-bool read_acpi(Options& options, const Value& value) {
-    if (value.text == "force" || value.text == "ht" || value.text == "noirq" || value.text == "verbose") return true;
-    const auto on = value.given ? text::parse_switch(value.text) : std::optional(true);
-    if (on) options.acpi = *on;
-    return on.has_value();
-}
-
 bool read_x2apic(Options& options, const Value& value) {
     const auto on = value.given ? text::parse_switch(value.text) : std::optional(true);
     if (on) options.x2apic = *on;
     return on.has_value();
-}
-
-bool read_iommu(Options& options, const Value& value) {
-    options.iommu = value.given ? value.text : std::string_view("on");
-    return true;
 }
 
 }  // namespace xylem::init

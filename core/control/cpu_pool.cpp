@@ -14,12 +14,12 @@ namespace {
 using sched::CpuMask;
 constexpr u32 any = XEN_SYSCTL_CPUPOOL_PAR_ANY;
 constexpr u32 max_pools = 64;
-constexpr u32 default_ratelimit_us = static_cast<u32>(sched::default_ratelimit / 1000);
+constinit u32 first_ratelimit_us = static_cast<u32>(sched::default_ratelimit / 1000);
 
 struct Pool {
     bool exists = false;
     CpuMask cpus;
-    u32 ratelimit_us = default_ratelimit_us;
+    u32 ratelimit_us = 0;
 };
 
 // A CPU is in one pool at most. Changed and read with `busy` held (ControlLock).
@@ -30,8 +30,7 @@ class Pools {
     // All CPUs are in pool 0 from the start, so it cannot be filled before they are known.
     Pool* find(u32 id) {
         if (!pools_[0].exists) {
-            pools_[0].exists = true;
-            pools_[0].cpus = online_mask();
+            pools_[0] = {.exists = true, .cpus = online_mask(), .ratelimit_us = first_ratelimit_us};
         }
         return id < max_pools && pools_[id].exists ? &pools_[id] : nullptr;
     }
@@ -87,8 +86,7 @@ Result<> create_pool(xen_sysctl_cpupool_op& op) {
         for (id = 1; id < max_pools && pools.find(id) != nullptr;) ++id;
     if (id >= max_pools) return fail(XEN_ENOSPC);
     if (pools.find(id) != nullptr) return fail(XEN_EEXIST);
-    *pools.slot(id) = {};
-    pools.slot(id)->exists = true;
+    *pools.slot(id) = {.exists = true, .cpus = {}, .ratelimit_us = first_ratelimit_us};
     op.cpupool_id = id;
     return {};
 }
@@ -181,6 +179,13 @@ Result<> cpupool_op(xen_sysctl_cpupool_op& op) {
         case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN: return move_domain(op);
         default: return fail(XEN_ENOSYS);
     }
+}
+
+void set_first_ratelimit(u32 us) {
+    first_ratelimit_us = us;
+    const ControlLock lock(pools.busy);
+    pools.find(0)->ratelimit_us = us;
+    apply(0);
 }
 
 Result<> scheduler_op(xen_sysctl_scheduler_op& op) {

@@ -23,6 +23,8 @@ Result<> put_into_pool(Domain& d, u32 id);
 // XEN_SYSCTL_scheduler_op. XEN_ESRCH: no such pool; XEN_EINVAL: another scheduler, or a rate limit out of range;
 // XEN_EOPNOTSUPP: another rate limit than ours.
 Result<> scheduler_op(xen_sysctl_scheduler_op& op);
+// The rate limit that pools have until it is set (option sched_ratelimit_us). At start, with all CPUs there.
+void set_first_ratelimit(u32 us);
 // XEN_DOMCTL_scheduler_op: a domain's weight and cap.
 Result<> domain_scheduler_op(Domain& d, xen_domctl_scheduler_op& op);
 

@@ -10,6 +10,8 @@
 namespace xylem::irq {
 namespace {
 
+constinit bool messages_allowed = true;
+
 Result<> need_hardware_domain(const Domain& caller) {
     if (!caller.is_hardware_domain) return fail(XEN_EPERM);
     return {};
@@ -35,6 +37,7 @@ Result<> map_gsi(Domain& caller, Domain& domain, physdev_map_pirq& op) {
 
 // A block of MSIs of the size that the device can have next to the wanted one: the guest is told how many it got.
 Result<> map_messages(Domain& domain, physdev_map_pirq& op) {
+    if (!messages_allowed) return fail(XEN_EPERM);
     const auto bus = static_cast<u32>(op.bus);
     MessageRequest request;
     const u16 segment = op.type == MAP_PIRQ_TYPE_MSI ? u16{0} : static_cast<u16>(bus >> 16);
@@ -251,6 +254,10 @@ Result<> dispatch(Vcpu& v, u64 command, u64 arg) {
 }
 
 }  // namespace
+
+void allow_messages(bool allowed) {
+    messages_allowed = allowed;
+}
 
 long physdev_op(Vcpu& v, u64 command, u64 arg) {
     if (v.domain.pirqs == nullptr) return to_hypercall_result(XEN_ENOSYS);

@@ -19,6 +19,9 @@ void unmap_all(Domain& domain);
 // Frees the table: when the domain's last reference is gone, after unmap_all().
 void free_table(Domain& domain);
 
+// Whether map_pirq gives out MSIs at all (option msi); otherwise XEN_EPERM, and kernels turn to lines. Written at start.
+void allow_messages(bool allowed);
+
 // The domain's right to map a GSI that is not a hardware domain's anyway (XEN_DOMCTL_irq_permission). XEN_EINVAL, XEN_ENOMEM.
 Result<> set_irq_permission(Domain& domain, Gsi gsi, bool allowed);
 bool has_irq_permission(Domain& domain, Gsi gsi);

@@ -13,6 +13,7 @@
 #include "core/mem/frames.hpp"
 #include "core/port/machine.hpp"
 #include "core/port/vcpu_state.hpp"
+#include "core/sched/scheduler.hpp"
 #include "hw/x86/registers.hpp"
 #include "init/dom0/image/loader.hpp"
 #include "init/dom0/layout.hpp"
@@ -193,6 +194,15 @@ void set_registers(Vcpu& v, const Layout& l, u64 entry) {
     v.arch->kernel_mode = 1;
 }
 
+// Each vCPU to one CPU; xl shows and changes it as any affinity.
+void pin_vcpus(Domain& d) {
+    for (u32 i = 0; i < d.max_vcpus; ++i) {
+        sched::CpuMask one;
+        one.set(CpuId(i % port::online_cpus()));
+        (void)sched::set_affinity(*d.vcpus[i], one, sched::CpuMask::all());  // refused only without an online CPU in the mask
+    }
+}
+
 }  // namespace
 
 Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::Options& options) {
@@ -212,10 +222,13 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     DomainSettings settings;
     settings.max_vcpus = vcpu_count(options, port::online_cpus());
     settings.max_pages = memory_limit(options);
+    settings.max_grant_frames = options.gnttab_max_frames;
+    settings.max_maptrack_frames = options.gnttab_max_maptrack_frames;
     settings.is_hardware_domain = settings.is_control_domain = true;
     const Result<Domain*> made = create_domain(DomId(0), settings);
     if (!made) panic("dom0: cannot be created (error {})", static_cast<int>(made.error()));
     Domain& d = **made;
+    if (options.dom0_vcpus_pin) pin_vcpus(d);
 
     fill_up(d, l.end_pfn);
     load_kernel(*elf, *kernel, l.end_pfn);
@@ -228,7 +241,7 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     TableBuilder tables(l.tables_pfn, l.tables_pfn + 1);
     map_kernel(tables, l);
     map_p2m(tables, l, memory.pages());
-    fill_start_info(table_at(l.start_info_pfn), l, memory.pages(), d, boot);
+    fill_start_info(table_at(l.start_info_pfn), l, memory.pages(), d, boot, options.dom0_arguments);
 
     Vcpu& v = *d.vcpus[0];
     adopt_root(d, v, memory.at(l.tables_pfn));

@@ -10,20 +10,21 @@
 namespace xylem::dom0 {
 namespace {
 
-void set_text(std::span<char> to, std::string_view text) {
-    const usize n = std::min(text.size(), to.size() - 1);
-    std::memcpy(to.data(), text.data(), n);
-    to[n] = '\0';
-}
-
-// The kernel's own command line: the module's string. Loaders that put the file's name first (multiboot 1) leave "NAME rest".
-std::string_view kernel_arguments(const BootInfo& boot) {
-    std::string_view text = boot.modules[0].command_line;
-    if (!boot.multiboot2 && boot.loader.find("GRUB 2") == std::string_view::npos) {
-        const usize space = text.find(' ');
-        text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
-    }
-    return text;
+// The kernel module's own string, then what followed "--" on the hypervisor's.
+void fill_command_line(std::span<char> to, std::string_view own, std::string_view further) {
+    usize used = 0;
+    bool cut = false;
+    const auto add = [&](std::string_view text) {
+        const usize n = std::min(text.size(), to.size() - 1 - used);
+        std::memcpy(to.data() + used, text.data(), n);
+        used += n;
+        cut |= n < text.size();
+    };
+    add(own);
+    if (!own.empty() && !further.empty()) add(" ");
+    add(further);
+    to[used] = '\0';
+    if (cut) log::warning("dom0: its kernel's command line is cut after {} characters", used);
 }
 
 void fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
@@ -58,10 +59,12 @@ void fill_vga(dom0_vga_console_info& vga, const Framebuffer& f) {
 
 }  // namespace
 
-void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, const BootInfo& boot) {
+void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, const BootInfo& boot,
+                     std::string_view further_arguments) {
     std::memset(page, 0, page_size);
     start_info_t& s = *static_cast<start_info_t*>(page);
-    set_text(s.magic, "xen-3.0-x86_64p");
+    constexpr std::string_view magic = "xen-3.0-x86_64p";
+    std::memcpy(s.magic, magic.data(), magic.size());
     s.nr_pages = pages;
     s.shared_info = maddr_of(d.shared_mfn).raw;
     s.flags = SIF_PRIVILEGED | SIF_INITDOMAIN;
@@ -75,10 +78,8 @@ void fill_start_info(void* page, const Layout& l, u64 pages, const Domain& d, co
         s.mod_start = l.initrd_pfn;
         s.mod_len = boot.modules[1].bytes;
     }
-    const std::string_view arguments = kernel_arguments(boot);
-    if (arguments.size() >= MAX_GUEST_CMDLINE)
-        log::warning("dom0: its kernel's command line is cut after {} characters", MAX_GUEST_CMDLINE - 1);
-    set_text({reinterpret_cast<char*>(s.cmd_line), MAX_GUEST_CMDLINE}, arguments);
+    fill_command_line({reinterpret_cast<char*>(s.cmd_line), MAX_GUEST_CMDLINE},
+                      boot.without_file_name(boot.modules[0].command_line), further_arguments);
     constexpr u32 vga_offset = align_up(u32{sizeof(start_info_t)}, 8U);
     // Nothing to show where the firmware is EFI and the loader set no graphics mode.
     if (boot.efi_system_table != 0 && (!boot.framebuffer.present || boot.framebuffer.text)) return;

@@ -46,7 +46,34 @@ def test_boot_cpu_model(boot, model):
 
 @pytest.mark.parametrize("loader", ["qemu", "grub-bios", "grub-uefi"])
 def test_boot_loader(boot, loader):
-    check(boot(loader=loader, script=LOOK), 1)
+    """Also: what follows "--" ends up behind the kernel's own arguments, however the loader hands them over."""
+    check(boot(loader=loader, arguments="-- from_the_end=1", script=LOOK + r"""
+must 'arguments after --' grep -q 'console=hvc0.* from_the_end=1$' /proc/cmdline
+"""), 1)
+
+
+def test_boot_options(boot):
+    """Options of the command line do what they say, each by what dom0 sees of it; the same on real Xen."""
+    arguments = "smt=off msi=off dom0_vcpus_pin sched_ratelimit_us=700 clocksource=acpi mem=1500M conring_size=256k gnttab_max_frames=100 " \
+                "gnttab_max_maptrack_frames=50 console_to_ring hpet=off"
+    machine = boot(cpus=4, vcpus=3, cpu="Skylake-Server", extra=["-smp", "4,cores=2,threads=2"], memory=2048, dom0_memory=512, arguments=arguments,
+                   script=LOOK + r"""
+answer messages $(grep -c -e msi -e MSI /proc/interrupts)
+answer machine_cpus $(xl info | awk '$1 == "nr_cpus" { print $3 }')
+answer affinity $(xl vcpu-list Domain-0 | awk 'NR > 1 { print $7 }')
+answer ratelimit $(xl sched-credit2 -s | grep -o 'ratelimit=[0-9]*')
+answer machine_memory $(xl info | awk '$1 == "total_memory" { print $3 }')
+answer grant_frames $(xen-diag gnttab_query_size 0)
+seq 5000  # more than the ring's usual 16 KiB, by way of the console
+answer first_line_kept $(xl dmesg | grep -c 'ommand line:')
+answer timer $(xl dmesg | grep -i -c -e 'Platform timer .*ACPI' -e 'time.*acpi')
+""")
+    facts = check(machine, 3)
+    pins = facts["affinity"].split()
+    assert len(pins) == 3 and all(pin.isdigit() for pin in pins) and len(set(pins)) == 2, facts  # two cores are left for three vCPUs
+    assert facts["messages"] == "0" and "700" in facts["ratelimit"], facts
+    assert 1400 < int(facts["machine_memory"]) <= 1500
+    assert "100" in facts["grant_frames"] and facts["first_line_kept"] == "1" and facts["timer"] != "0", facts
 
 
 def test_boot_machine_pc(boot):

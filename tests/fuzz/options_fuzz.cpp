@@ -11,9 +11,8 @@ using namespace xylem;
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    const auto first = size % 2 == 0 ? init::FirstWord::is_option : init::FirstWord::is_file_name;
     init::Options options;
-    init::parse_options(text, first, options);
+    init::parse_options(text, options);
     const bool sound = std::has_single_bit(options.conring_size) && options.conring_size <= 16 * mib &&
                        options.dom0_max_vcpus.least <= options.dom0_max_vcpus.most && options.com1.io_base != 0 &&
                        options.dom0_mem.initial.of(gib) <= gib && options.watchdog_timeout >= 1 &&

@@ -2,6 +2,7 @@
 """`./xylem check`: the rules a script can judge."""
 import argparse
 import concurrent.futures
+import fnmatch
 import json
 import pathlib
 import re
@@ -91,6 +92,20 @@ def check_documents():
     return problems
 
 
+def check_support():
+    """The tests that SUPPORT.md names exist: `boot a, b`, `unit C*`, `fuzz d_fuzz`."""
+    texts = {name: (ROOT / name).read_text() for name in tracked() if name.startswith("tests/") and name.endswith((".py", ".cpp"))}
+    known = {"boot": re.findall(r"^def (test_\w+)", "".join(t for n, t in texts.items() if n.startswith("tests/boot/")), re.MULTILINE),
+             "unit": re.findall(r"^TEST(?:_F|_P)?\((\w+),", "".join(t for n, t in texts.items() if n.endswith(".cpp")), re.MULTILINE),
+             "fuzz": [pathlib.Path(name).stem for name in texts if name.startswith("tests/fuzz/")]}
+    problems = []
+    for kind, names in re.findall(r"\b(boot|unit|fuzz) ((?:`[^`]+`(?:, )?)+)", (ROOT / "SUPPORT.md").read_text()):
+        for name in re.findall(r"`([^`]+)`", names):
+            if not any(fnmatch.fnmatchcase(one, name) for one in known[kind]):
+                problems.append(f"SUPPORT.md: no {kind} test is called {name}")
+    return problems
+
+
 def check_scripts():
     """Shell and Python files parse."""
     problems = []
@@ -133,6 +148,14 @@ def check_image():
     return problems
 
 
+def check_options():
+    """What the command line sets is also read: no option only looks as if it worked."""
+    struct = re.search(r"^struct Options \{\n(.*?)^\};", (ROOT / "init/options.hpp").read_text(), re.MULTILINE | re.DOTALL)[1]
+    fields = re.findall(r"^    [\w:]+ (\w+)(?: = .*?|\{.*?\})?;", struct, re.MULTILINE)
+    readers = "".join((ROOT / name).read_text() for name in tracked() if name.startswith("init/") and not name.startswith("init/options_values"))
+    return [f"init/options.hpp: nothing reads '{field}'" for field in fields if not re.search(rf"\boptions(\(\))?\.{field}\b(?! = )", readers)]
+
+
 def check_kit():
     """The guest kit stays small: its lines, and a guest that says hello."""
     lines = sum(len((ROOT / name).read_text().splitlines()) for name in tracked() if name.startswith("guest/") and is_source(name))
@@ -143,8 +166,8 @@ def check_kit():
     return problems
 
 
-CHECKS = {"rules": check_rules, "format": check_format, "licence": check_licence, "size": check_size,
-          "documents": check_documents, "scripts": check_scripts, "image": check_image, "kit": check_kit}
+CHECKS = {"rules": check_rules, "format": check_format, "licence": check_licence, "size": check_size, "documents": check_documents,
+          "support": check_support, "options": check_options, "scripts": check_scripts, "image": check_image, "kit": check_kit}
 NAMES = list(CHECKS)
 
 

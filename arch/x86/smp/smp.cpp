@@ -10,6 +10,7 @@
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
+#include "arch/x86/pv/cpu_info.hpp"
 #include "arch/x86/time/clock.hpp"
 #include "base/log.hpp"
 #include "base/panic.hpp"
@@ -118,7 +119,7 @@ void adopt_boot_cpu(u32 apic_id) {
     load_this_cpu(make_cpu(CpuId(0), apic_id));
 }
 
-void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
+void start_other_cpus(const acpi::PlatformInfo& info, u32 limit, bool smt) {
     trampoline_page = find_trampoline_page();
     if (trampoline_page == 0) {
         log::warning("no memory below 640 KiB to start other CPUs from: only the first CPU is used");
@@ -128,8 +129,10 @@ void start_other_cpus(const acpi::PlatformInfo& info, u32 limit) {
     std::memcpy(copy, trampoline_start, static_cast<usize>(trampoline_end - trampoline_start));
     word_in_copy(copy, trampoline_cr3) = make_trampoline_root();
     const u32 boot_apic = irqchip::local_apic.id();
+    const u32 thread_mask = smt ? 0 : (1U << pv::apic_id_layout().thread_bits) - 1;
     for (const acpi::Cpu& c : info.cpus) {
         if (!c.enabled || c.apic_id == boot_apic || cpus_online >= limit || cpus_online >= max_cpus) continue;
+        if ((c.apic_id & thread_mask) != 0) continue;
         PerCpu& cpu = make_cpu(CpuId(cpus_online), c.apic_id);
         if (start_one(copy, cpu)) {
             ++cpus_online;

@@ -155,14 +155,19 @@ bool read_invariance() {
     return cpu::cpuid(0x8000'0000).a >= leaf && (cpu::cpuid(leaf).d & (1U << 8)) != 0;
 }
 
+// Of the system time at `tsc`.
+Nanos at_tsc(u64 tsc) {
+    return clock.stamp.with([tsc](const Stamp& s) { return s.at(tsc); });
+}
+
 u64 difference(u64 a, u64 b) {
     return a > b ? a - b : b - a;
 }
 
 }  // namespace
 
-void init(const acpi::PlatformInfo& info, Options options) {
-    clock.timer.init(info, options.clocksource);
+void init(const acpi::PlatformInfo& info, std::optional<Source> wanted) {
+    clock.timer.init(info, wanted);
     clock.invariant = read_invariance();
 
     // The TSC and the APIC's timer over one window.
@@ -244,24 +249,12 @@ Nanos now() {
     return clock.stamp.with([](const Stamp& s) { return s.at(cpu::rdtsc()); });
 }
 
-Nanos at_tsc(u64 tsc) {
-    return clock.stamp.with([tsc](const Stamp& s) { return s.at(tsc); });
-}
-
 Stamp stamp() {
     return clock.stamp.with([](const Stamp& s) { return s; });
 }
 
-u32 generation() {
-    return clock.stamp.version();
-}
-
 u64 tsc_hertz() {
     return clock.hertz.load(std::memory_order_relaxed);
-}
-
-bool tsc_is_invariant() {
-    return clock.invariant;
 }
 
 bool tsc_is_stable() {

@@ -16,14 +16,10 @@
 
 namespace xylem::time {
 
-struct Options {
-    std::optional<Source> clocksource;
-};
-
 inline constexpr Nanos correction_period = 1'000'000'000;
 
-// Starts system time at 0. Waits 10 ms. Boot CPU, interrupts off.
-void init(const acpi::PlatformInfo& info, Options options);
+// Starts system time at 0, by the `wanted` timer if it works. Waits 10 ms. Boot CPU, interrupts off.
+void init(const acpi::PlatformInfo& info, std::optional<Source> wanted);
 
 // Measures the TSC again, now over all the time since init() but at least 50 ms (it waits for what is missing). Boot CPU.
 void refine();
@@ -35,17 +31,13 @@ Nanos now();
 // lost). Any CPU, one at a time, not from an interrupt handler that may interrupt itself.
 void correct();
 
-// What guests' vcpu_time_info is made of. It changes with generation(); cheap to poll.
+// What guests' vcpu_time_info is made of.
 Stamp stamp();
-u32 generation();
 
 u64 tsc_hertz();
-// The TSC counts at one rate in all power states.
-bool tsc_is_invariant();
-// Invariant and in step on all CPUs that joined: XEN_PVCLOCK_TSC_STABLE_BIT may be told to guests.
+// The TSC counts at one rate in all power states and is in step on all CPUs that joined: XEN_PVCLOCK_TSC_STABLE_BIT may be told
+// to guests.
 bool tsc_is_stable();
-// Of the system time at `tsc`; for time stamps taken before.
-Nanos at_tsc(u64 tsc);
 
 // A starting CPU and the boot CPU put the starting one's TSC in step; both with interrupts off, a few microseconds. One CPU at a
 // time: join() waits for serve_join() and the other way round, so the boot CPU calls it only for a CPU that has come up.

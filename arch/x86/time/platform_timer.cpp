@@ -43,12 +43,6 @@ constexpr Source by_quality[] = {Source::hpet, Source::acpi, Source::pit};
 
 }  // namespace
 
-std::optional<Source> source_named(std::string_view word) {
-    for (const Source source : by_quality)
-        if (word == name_of(source)) return source;
-    return std::nullopt;
-}
-
 std::string_view name_of(Source source) {
     switch (source) {
         case Source::hpet: return "hpet";

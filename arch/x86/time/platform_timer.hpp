@@ -13,8 +13,6 @@ namespace xylem::time {
 
 enum class Source : u8 { hpet, acpi, pit };
 
-// The value of option clocksource=; nothing for a word it does not know.
-std::optional<Source> source_named(std::string_view word);
 std::string_view name_of(Source source);
 
 class PlatformTimer {

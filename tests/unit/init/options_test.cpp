@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/console/console.hpp"
+#include "init/boot_info.hpp"
 
 using namespace xylem;
 using namespace xylem::init;
@@ -22,7 +23,7 @@ struct Parsed {
     std::string log;
 };
 
-Parsed parse(std::string_view line, FirstWord first = FirstWord::is_option) {
+Parsed parse(std::string_view line) {
     auto& console = console::the_console();
     console::Settings settings;
     settings.log = {4, 4};
@@ -32,7 +33,7 @@ Parsed parse(std::string_view line, FirstWord first = FirstWord::is_option) {
     while (console.read_ring(index, chunk) > 0) {
     }
     Parsed parsed;
-    parse_options(line, first, parsed.options);
+    parse_options(line, parsed.options);
     for (usize n = 0; (n = console.read_ring(index, chunk)) > 0;) parsed.log.append(chunk, n);
     return parsed;
 }
@@ -54,20 +55,46 @@ TEST(Options, TypicalDebianLine) {
     EXPECT_FALSE(o.smt);
     EXPECT_FALSE(o.noreboot);
     EXPECT_EQ(o.watchdog, Watchdog::on);
-    EXPECT_EQ(o.iommu, "soft");
     EXPECT_EQ(log.find("unknown"), std::string::npos) << log;
     EXPECT_EQ(log.find("value must be"), std::string::npos) << log;
     EXPECT_NE(log.find("option 'ucode' has no effect"), std::string::npos) << log;
 }
 
 TEST(Options, FileNameIsSkipped) {
-    EXPECT_EQ(first_word_of("GRUB 2.06-13"), FirstWord::is_option);
-    EXPECT_EQ(first_word_of("qemu"), FirstWord::is_file_name);
-    EXPECT_EQ(first_word_of(""), FirstWord::is_file_name);
-    const auto parsed = parse("/boot/xen.gz nosmp", FirstWord::is_file_name);
-    EXPECT_FALSE(parsed.options.smp);
-    EXPECT_EQ(parsed.log, "");
-    EXPECT_EQ(parse("", FirstWord::is_file_name).log, "");
+    BootInfo boot;
+    const auto line = [&](std::string_view loader, bool multiboot2, std::string_view text) {
+        boot.loader = loader;
+        boot.multiboot2 = multiboot2;
+        return boot.without_file_name(text);
+    };
+    EXPECT_EQ(line("qemu", false, "/boot/xen.gz  nosmp x"), "nosmp x");
+    EXPECT_EQ(line("", false, "/boot/xen.gz"), "");
+    EXPECT_EQ(line("", false, ""), "");
+    EXPECT_EQ(line("GRUB 2.06-13", false, "nosmp"), "nosmp");
+    EXPECT_EQ(line("any", true, " nosmp"), "nosmp");
+}
+
+TEST(BootInfo, RamEndsAtALimit) {
+    const auto with_limit = [](u64 limit, u64 module_end) {
+        BootInfo boot;
+        boot.ranges[0] = {.start = 0, .bytes = 4 * mib, .kind = MemoryKind::ram};
+        boot.ranges[1] = {.start = 4 * mib, .bytes = mib, .kind = MemoryKind::acpi};
+        boot.ranges[2] = {.start = 5 * mib, .bytes = 5 * mib, .kind = MemoryKind::ram};
+        boot.ranges[3] = {.start = 16 * mib, .bytes = mib, .kind = MemoryKind::ram};
+        boot.range_count = 4;
+        boot.modules[0] = {.start = Maddr(mib), .bytes = module_end - mib, .command_line = ""};
+        boot.module_count = 1;
+        boot.limit_ram(limit);
+        std::string map;
+        for (const MemoryRange& r : boot.memory())
+            map += std::to_string(r.start / kib) + "+" + std::to_string(r.bytes / kib) + ":" +
+                   std::to_string(static_cast<u32>(r.kind)) + " ";
+        return map;
+    };
+    EXPECT_EQ(with_limit(32 * mib, 2 * mib), "0+4096:1 4096+1024:3 5120+5120:1 16384+1024:1 ");
+    EXPECT_EQ(with_limit(10 * mib, 2 * mib), "0+4096:1 4096+1024:3 5120+5120:1 16384+1024:2 ");
+    EXPECT_EQ(with_limit(8 * mib - 5, 2 * mib), "0+4096:1 4096+1024:3 5120+3072:1 8192+2048:2 16384+1024:2 ");
+    EXPECT_EQ(with_limit(kib, 2 * mib), "0+2048:1 2048+2048:2 4096+1024:3 5120+5120:2 16384+1024:2 ") << "the module stays RAM";
 }
 
 TEST(Options, Booleans) {
@@ -86,35 +113,12 @@ TEST(Options, UnknownAndMalformedAreNamed) {
     EXPECT_EQ(parse("smep=maybe").log, "(XEN) option 'smep=maybe' ignored: the value must be on|off\n");
     EXPECT_EQ(parse("maxcpus=-1").log, "(XEN) option 'maxcpus=-1' ignored: the value must be <number>\n");
     EXPECT_TRUE(parse("smep=maybe").options.smep);
-    for (const char* line : {"console=",
-                             "console=tty0",
-                             "com1=fast",
-                             "conring_size=big",
-                             "conring_size=0",
-                             "console_timestamps=soon",
-                             "conswitch=",
-                             "conswitch=abc",
-                             "conswitch=1",
-                             "dom0_max_vcpus=0",
-                             "dom0_max_vcpus=4-2",
-                             "dom0_max_vcpus=-",
-                             "dom0_mem=",
-                             "dom0_mem=max:",
-                             "dom0_mem=1Q",
-                             "dom0_mem=101%",
-                             "dom0_mem=512M,min:x",
-                             "mem=",
-                             "reboot=",
-                             "reboot=x",
-                             "sched=fair",
-                             "clocksource=sun",
-                             "vga=no",
-                             "watchdog=maybe",
-                             "watchdog_timeout=0",
-                             "loglvl=loud",
-                             "acpi=maybe",
-                             "x2apic=2",
-                             "no-maxcpus"}) {
+    for (const char* line :
+         {"console=",    "console=tty0",  "com1=fast",       "conring_size=big", "conring_size=0",      "console_timestamps=soon",
+          "conswitch=",  "conswitch=abc", "conswitch=1",     "dom0_max_vcpus=0", "dom0_max_vcpus=4-2",  "dom0_max_vcpus=-",
+          "dom0_mem=",   "dom0_mem=max:", "dom0_mem=1Q",     "dom0_mem=101%",    "dom0_mem=512M,min:x", "mem=",
+          "reboot=",     "reboot=x",      "clocksource=sun", "vga=no",           "watchdog=maybe",      "watchdog_timeout=0",
+          "loglvl=loud", "x2apic=2",      "no-maxcpus"}) {
         EXPECT_NE(parse(line).log.find("value must be"), std::string::npos) << line;
     }
 }
@@ -157,7 +161,6 @@ TEST(Options, Values) {
     EXPECT_TRUE(parse("vga=gfx-1024x768x32,keep").options.vga_keep);
     EXPECT_EQ(parse("clocksource=hpet").options.clocksource, ClockSource::hpet);
     EXPECT_EQ(parse("mem=4G").options.mem, 4 * gib);
-    EXPECT_FALSE(parse("acpi=off").options.acpi);
     const auto settings = console_settings(parse("conswitch=cx console_to_ring loglvl=error/info").options);
     EXPECT_EQ(settings.switch_letter, 'c');
     EXPECT_FALSE(settings.switch_at_start);

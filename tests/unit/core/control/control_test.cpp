@@ -10,6 +10,7 @@
 #include "abi/mca.hpp"
 #include "arch/host/memory.hpp"
 #include "core/console/console.hpp"
+#include "core/control/cpu_pool.hpp"
 #include "core/mem/frames.hpp"
 #include "tests/unit/core/control/tools.hpp"
 
@@ -334,7 +335,10 @@ TEST_F(Control, there_is_one_pool) {
     EXPECT_EQ(get(), 5000u);
     EXPECT_EQ(set(0), 0);  // none
     EXPECT_EQ(get(), 0u);
-    EXPECT_EQ(set(1000), 0);
+    control::set_first_ratelimit(700);
+    EXPECT_EQ(get(), 700u);
+    control::set_first_ratelimit(1000);
+    EXPECT_EQ(get(), 1000u);
 }
 
 TEST_F(Control, rights_to_ports_and_frames_are_given_by_those_who_have_them) {

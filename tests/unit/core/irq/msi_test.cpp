@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // MSI and MSI-X of devices, and dom0's configuration accesses around them.
+#include "core/irq/pirq.hpp"
 #include "core/pci/config_filter.hpp"
 #include "core/pci/device.hpp"
 #include "tests/unit/core/irq/physdev.hpp"
@@ -94,6 +95,15 @@ TEST_F(Msi, OneMessage) {
     EXPECT_EQ(unmap(dom0, dom0, static_cast<u32>(pirq)), 0);
     irq::on_vector(static_cast<u8>(vector));  // too late: logged, ended
     EXPECT_EQ(irqchip.ends, 2u);
+}
+
+TEST_F(Msi, NoneWhereTheOptionSaysSo) {
+    add();
+    irq::allow_messages(false);
+    EXPECT_EQ(map(MAP_PIRQ_TYPE_MSI_SEG, 0), error(XEN_EPERM));
+    EXPECT_EQ(map(MAP_PIRQ_TYPE_MULTI_MSI, 1), error(XEN_EPERM));
+    irq::allow_messages(true);
+    EXPECT_GT(map(MAP_PIRQ_TYPE_MSI_SEG, 0), 0);
 }
 
 TEST_F(Msi, OldTypeAndShortCapability) {
