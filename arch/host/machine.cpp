@@ -80,17 +80,10 @@ void* frame_address(Mfn mfn) {
 Mfn gfn_to_mfn(Domain&, Gfn gfn) {
     return Mfn(gfn.raw);
 }
-Mfn machine_frame(Domain&, Gfn gfn) {
-    return Mfn(gfn.raw);
-}
 void set_m2p(Mfn mfn, u64 pfn) {
     if (mfn.raw < layout::frame_count()) layout::m2p()[mfn.raw] = pfn;
 }
 u64 get_m2p(Mfn mfn) {
     return mfn.raw < layout::frame_count() ? layout::m2p()[mfn.raw] : ~u64{0};
 }
-u64 free_frames() {
-    return frames().free_frames();
-}
-
 }  // namespace xylem::port

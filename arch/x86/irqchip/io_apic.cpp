@@ -94,20 +94,6 @@ void IoApics::set_masked(Gsi gsi, bool masked) {
     write(*chip, low_register(pin), low);
 }
 
-bool IoApics::is_masked(Gsi gsi) const {
-    const Chip* chip = find(gsi);
-    if (chip == nullptr) return true;
-    IrqGuard guard(lock_);
-    return (shadows_[chip->first_shadow + gsi.raw - chip->gsi_base].low & entry_masked) != 0;
-}
-
-bool IoApics::in_flight(Gsi gsi) {
-    const Chip* chip = find(gsi);
-    if (chip == nullptr) return false;
-    IrqGuard guard(lock_);
-    return (read(*chip, low_register(gsi.raw - chip->gsi_base)) & entry_remote_irr) != 0;
-}
-
 Result<u32> IoApics::read_register(u64 base, u32 reg) {
     for (const Chip& chip : chips()) {
         if (chip.address.raw != base) continue;

@@ -37,16 +37,11 @@ class IoApics {
     // A GSI that does not exist is left alone. Any CPU, any context.
     void mask(Gsi gsi) { set_masked(gsi, true); }
     void unmask(Gsi gsi) { set_masked(gsi, false); }
-    bool is_masked(Gsi gsi) const;
-
-    // A level interrupt was delivered and not yet ended at the local APIC.
-    bool in_flight(Gsi gsi);
 
     // What PHYSDEVOP_apic_read answers: register `reg` of the chip at machine address `base`. XEN_EINVAL: no such chip or
     // register.
     Result<u32> read_register(u64 base, u32 reg);
 
-    // Before a reboot: everything masked.
     void mask_all();
 
     struct Chip {

@@ -145,14 +145,4 @@ u32 LocalApic::take_errors() {
     return errors;
 }
 
-bool LocalApic::is_requested(u8 vector) const {
-    return (bit_register(Reg::request, vector / 32) >> (vector % 32) & 1) != 0;
-}
-
-void LocalApic::disable_this_cpu() {
-    stop_timer();
-    for (const Reg input : {Reg::lvt_timer, Reg::lvt_lint0, Reg::lvt_lint1, Reg::lvt_error}) write(input, lvt_masked);
-    write(Reg::spurious, spurious_vector);
-}
-
 }  // namespace xylem::irqchip

@@ -73,11 +73,6 @@ class LocalApic {
 
     // Reads and clears this CPU's error bits; from the handler of error_vector.
     u32 take_errors();
-    // An interrupt with this vector waits for this CPU.
-    bool is_requested(u8 vector) const;
-
-    // Gives the APIC back to how firmware expects it before a reboot or hand-over: software-disabled, this CPU only.
-    void disable_this_cpu();
 
    private:
     using Reg = hw::apic::Register;

@@ -108,14 +108,6 @@ void pulse_reset_control() {
 
 }  // namespace
 
-std::optional<RebootMethod> reboot_method_named(std::string_view word) {
-    if (word == "acpi" || word == "a") return RebootMethod::acpi;
-    if (word == "kbd" || word == "k") return RebootMethod::keyboard;
-    if (word == "pci" || word == "p") return RebootMethod::pci;
-    if (word == "triple" || word == "t") return RebootMethod::triple_fault;
-    return std::nullopt;
-}
-
 void prepare(const PlatformInfo& info) {
     mapped = {map(info.pm1a_event),    map(info.pm1b_event),   map(info.pm1a_control), map(info.pm1b_control),
               map(info.sleep_control), map(info.sleep_status), map(info.reset)};

@@ -13,9 +13,6 @@ namespace xylem::power {
 // With which method a reboot begins; what fails is followed by the next ones in this order. Option reboot=.
 enum class RebootMethod : u8 { acpi, keyboard, pci, triple_fault };
 
-// Option words as users know them: acpi a, kbd k, pci p, triple t; nothing for others.
-std::optional<RebootMethod> reboot_method_named(std::string_view word);
-
 // Maps registers that power_off() and reboot() need but cannot map themselves when the time has come. Boot CPU, once.
 void prepare(const acpi::PlatformInfo& info);
 
