@@ -13,7 +13,7 @@ nc -l -p 5001 </dev/null >/tmp/received & listener=$!
 guest_script mover <<'S'
 ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up
 load ext4; mkdir -p /a; mount -t ext4 /dev/xvda /a
-lines() { n=1; while [ ! -e /tmp/stop ]; do seq $n $((n + 999)); n=$((n + 1000)); usleep 200000; done; }
+lines() { n=0; while [ ! -e /tmp/stop ]; do seq $((n + 1)) $((n + 1000)); n=$((n + 1000)); echo $n >/tmp/last-line; usleep 200000; done; }
 disk() {
     while [ ! -e /tmp/stop ]; do
         dd if=/dev/urandom of=/tmp/made bs=64k count=16; cp /tmp/made /a/data; sync; echo 1 >/proc/sys/vm/drop_caches
@@ -21,7 +21,7 @@ disk() {
     done 2>/dev/null
     touch /tmp/disk-ended
 }
-(lines | tee /tmp/last-block | nc 10.9.0.1 5001; touch /tmp/net-ended) &
+(lines | nc 10.9.0.1 5001; touch /tmp/net-ended) &
 disk &
 (while :; do read up rest </proc/uptime; up=${up%.*}; [ "$up" -ge "${old:-0}" ] || echo "$old $up" >>/tmp/back; old=$up; usleep 300000; done) &
 serve
@@ -48,6 +48,7 @@ cycle() {
     rm /var/tmp/mover.save
     progress "restored as d$(xl domid mover)"
     between "$up" "$(guest_do mover 'cut -d. -f1 /proc/uptime')" $((up + SECONDS - started + 3)) || return 1
+    progress "$(guest_do mover 'grep MemAvailable /proc/meminfo')"
     clock && goes_on
 }
 many() { local n; for n in $(seq COUNT); do cycle || { echo "cycle $n"; return 1; }; progress "cycle $n done"; done; }
@@ -59,7 +60,7 @@ check stop guest_do mover 'touch /tmp/stop; wait_for 120 [ -e /tmp/disk-ended ] 
 check disk_right guest_do mover '[ ! -e /tmp/wrong ] && wc -l </tmp/rounds'
 check time_never_back guest_do mover '[ ! -e /tmp/back ] || { cat /tmp/back; false; }'
 within 60 fails kill -0 $listener
-sent=$(guest_do mover 'tail -1 /tmp/last-block')
+sent=$(guest_do mover 'cat /tmp/last-line')
 check network_nothing_lost equal "$(awk '$1 != NR { bad = 1 } END { print NR (bad ? " out of order" : "") }' /tmp/received)" "$sent"
 check guest_sound guest_do mover '! dmesg | grep -e BUG: -e Oops -e lockup -e "I/O error"'
 # what the checkpoint saved also starts, once the one that went on is gone
