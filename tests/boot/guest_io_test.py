@@ -99,7 +99,7 @@ def sized(text, size, transfer, pings):
 
 
 @pytest.mark.parametrize("size, transfer, pings", [(24, 4, 10), (256, 64, 100)], ids=["short", "256MiB"])
-@pytest.mark.long  # minutes; the short one passed here and on real Xen
+@pytest.mark.long  # minutes; both passed here, the short one on real Xen too
 def test_guest_io(boot, request, size, transfer, pings):
     """Data through blkback and through QEMU's raw and qcow2 disks, TCP both ways, no ping lost, hot plug of both."""
     files = {"probe": request.getfixturevalue("probe_program"), "empty.qcow2": empty_qcow2((size + 32) * MIB)}

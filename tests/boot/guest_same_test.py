@@ -9,7 +9,7 @@ import pytest
 from guest_commands import DIFFERENCES, DIFFERENT_LINES, HOSTILE_DIFFERENCES, NOT_RUN, TOOLS, XL, commands
 from library import guest_script, judge_checks
 
-pytestmark = pytest.mark.long  # until all of it was seen to pass on real Xen and here (docs/status.md)
+pytestmark = pytest.mark.long  # both machines, 40 minutes
 
 SETUP = r"""
 limit=300
