@@ -153,8 +153,7 @@ constexpr Option rows[] = {
     {"watchdog", "on|off|force", "Restarts the machine when a CPU hangs.", read_watchdog,
      [](const Options& o, Sink& out) { out.write(watchdog_names[static_cast<usize>(o.watchdog)]); }},
     number<&Options::watchdog_timeout, 1, 3600>("watchdog_timeout", "Seconds without progress that count as a hang."),
-    {"x2apic", "on|off", "The x2APIC mode of the interrupt controllers.", read_x2apic,
-     [](const Options& o, Sink& out) { out.write(o.x2apic ? "on" : "off"); }},
+    flag<&Options::x2apic>("x2apic", "The x2APIC mode of the interrupt controllers."),
 
     without_effect("acpi", "the firmware's tables are always used"),
     without_effect("acpi_skip_timer_override", "the legacy timer's interrupt is not used"),

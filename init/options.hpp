@@ -71,7 +71,7 @@ struct Options {
     console::Thresholds guest_loglvl{0, 2};
     bool vga_keep = false;
     // memory
-    u64 mem = 0;  // bytes used at most; 0: all
+    u64 mem = 0;  // machine address where RAM ends at the latest; 0: all is used
     Dom0Memory dom0_mem;
     u32 gnttab_max_frames = 64;             // dom0's
     u32 gnttab_max_maptrack_frames = 1024;  // dom0's

@@ -248,11 +248,4 @@ bool read_watchdog(Options& options, const Value& value) {
     return on.has_value();
 }
 
-// ht, noirq and verbose change details that do not exist here.
-bool read_x2apic(Options& options, const Value& value) {
-    const auto on = value.given ? text::parse_switch(value.text) : std::optional(true);
-    if (on) options.x2apic = *on;
-    return on.has_value();
-}
-
 }  // namespace xylem::init

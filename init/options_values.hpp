@@ -19,7 +19,6 @@ void show_dom0_max_vcpus(const Options& options, text::Sink& out);
 bool read_timestamps(Options& options, const Option::Value& value);
 bool read_reboot(Options& options, const Option::Value& value);
 bool read_watchdog(Options& options, const Option::Value& value);
-bool read_x2apic(Options& options, const Option::Value& value);
 
 void show_size(u64 bytes, text::Sink& out);
 void show_thresholds(const console::Thresholds& thresholds, text::Sink& out);

@@ -6,7 +6,6 @@
 #include "arch/host/guest_map.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "core/domain/domain.hpp"
-#include "core/mem/frames.hpp"
 #include "cpu/guest_access.hpp"
 
 namespace xylem::port {
@@ -86,4 +85,5 @@ void set_m2p(Mfn mfn, u64 pfn) {
 u64 get_m2p(Mfn mfn) {
     return mfn.raw < layout::frame_count() ? layout::m2p()[mfn.raw] : ~u64{0};
 }
+
 }  // namespace xylem::port

@@ -85,7 +85,6 @@ constexpr unsigned pins_of(u32 version) {
 }
 
 inline constexpr u32 entry_low_active = 1U << 13;
-inline constexpr u32 entry_remote_irr = 1U << 14;
 inline constexpr u32 entry_level = 1U << 15;
 inline constexpr u32 entry_masked = 1U << 16;
 

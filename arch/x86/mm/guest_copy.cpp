@@ -3,7 +3,6 @@
 #include "arch/x86/mm/device_frames.hpp"
 #include "base/log.hpp"
 #include "core/domain/domain.hpp"
-#include "core/mem/frames.hpp"
 #include "core/port/guest_map.hpp"
 #include "core/port/io_rights.hpp"
 #include "core/port/machine.hpp"
@@ -36,6 +35,7 @@ void* frame_address(Mfn mfn) {
 Mfn gfn_to_mfn(Domain&, Gfn gfn) {
     return Mfn(gfn.raw);
 }
+
 void set_m2p(Mfn mfn, u64 pfn) {
     if (mfn.raw < layout::frame_count()) layout::m2p()[mfn.raw] = pfn;
 }

@@ -2,9 +2,6 @@
 // The machine's last instructions.
 #pragma once
 
-#include <optional>
-#include <string_view>
-
 #include "base/types.hpp"
 #include "drivers/acpi/platform_info.hpp"
 
