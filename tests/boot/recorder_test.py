@@ -81,9 +81,10 @@ def test_recorder_keys_and_crash(tiny):
     """What a kernel of five instructions does, by key, in a panic report, and after the machine has started again by itself."""
     machine = tiny(BUSY_KERNEL, cpus=2)
     to_hypervisor(machine)
-    machine.send("T")
-    machine.expect("debug key 'T'")
-    machine.expect("CPU 0, its last 48 events")
+    events = 0  # the first key may come before the kernel has done much
+    while events < 48:
+        machine.send("T")
+        events = int(machine.expect(r"CPU 0, its last (\d+) events")[1])
     machine.expect(r"hypercall 17 xen_version \(0x0\)")
     machine.expect(r"trap 13 general protection fault at ffffffff81000009 \(0x0\)")
     machine.send("L")
@@ -94,7 +95,7 @@ def test_recorder_keys_and_crash(tiny):
     machine.expect("Xylem stops: key 'C' pressed")
     machine.expect("CPU 0, its last 16 events")
     machine.expect(r"hypercall 17 xen_version \(0x0\)")
-    machine.expect(r"us interrupt 0xfb timer at ffffffff8100000|us interrupt 0xfb timer at ffff8180")
+    machine.expect(r"us interrupt 0x[0-9a-f]{2} device at ffff")  # the key itself
     machine.expect(r"us Xylem stops$")
     machine.expect("Rebooting")
     machine.expect(r"the last run ended without shutting down \(key 'C' pressed: crash on purpose\)")
