@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Powers of two up to half a page from free lists cut out of single frames; anything bigger is whole frames.
+// Powers of two up to half a page are pieces of single frames, with a list of the free ones for each size; anything bigger is
+// whole frames. A frame whose pieces are all free goes back, but for as many as make one frame of each size.
 #include "core/mem/heap.hpp"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include "base/sync/spinlock.hpp"
 #include "core/mem/frames.hpp"
+#include "core/mem/pages.hpp"
 #include "core/port/machine.hpp"
 #include "cpu/layout.hpp"
 
@@ -17,8 +19,9 @@ namespace {
 constexpr unsigned smallest_bits = 5;
 constexpr unsigned largest_bits = 11;
 
-struct FreeChunk {
-    FreeChunk* next;
+struct FreePiece {
+    FreePiece* next;
+    FreePiece* previous;
 };
 
 class Heap {
@@ -28,10 +31,11 @@ class Heap {
         if (bits > largest_bits) return pages(bytes);
         {
             IrqGuard g(lock_);
-            if (FreeChunk* c = take(bits)) return c;
+            if (void* p = take(bits)) return p;
         }
         u8* page = static_cast<u8*>(pages(page_size));
         if (page == nullptr) return nullptr;
+        frame_of(page).pieces() = 0;
         IrqGuard g(lock_);
         for (u64 at = 0; at < page_size; at += u64{1} << bits) give(bits, page + at);
         return take(bits);
@@ -43,9 +47,7 @@ class Heap {
             return;
         }
         std::fill_n(static_cast<u8*>(p), u64{1} << bits, u8{0});
-        IrqGuard g(lock_);
-        used_ -= u64{1} << bits;
-        give(bits, p);
+        if (u8* page = put(bits, p)) frames().release(mfn_of(frame_of(page)), 0);
     }
     u64 used() const {
         IrqGuard g(lock_);
@@ -63,22 +65,47 @@ class Heap {
         std::fill_n(p, count * (page_size / 8), u64{0});
         return p;
     }
-    FreeChunk* take(unsigned bits) XYLEM_REQUIRES(lock_) {
-        FreeChunk* c = lists_[bits];
-        if (c == nullptr) return nullptr;
-        lists_[bits] = c->next;
-        c->next = nullptr;
+    static PageInfo& frame_of(const void* p) { return *find_page(mfn_of(layout::maddr_of_direct(p))); }
+
+    // A piece that was free, in use now; null where none is.
+    void* take(unsigned bits) XYLEM_REQUIRES(lock_) {
+        FreePiece* p = lists_[bits].first;
+        if (p == nullptr) return nullptr;
+        unlink(bits, p);
+        *p = {};
+        ++frame_of(p).pieces();
         used_ += u64{1} << bits;
-        return c;
+        return p;
+    }
+    // A piece that was in use, free now. Its frame where that can go back.
+    u8* put(unsigned bits, void* p) {
+        const IrqGuard g(lock_);
+        used_ -= u64{1} << bits;
+        give(bits, p);
+        if (--frame_of(p).pieces() != 0 || lists_[bits].length < 2 * (page_size >> bits)) return nullptr;
+        u8* page = reinterpret_cast<u8*>(align_down(reinterpret_cast<u64>(p), page_size));
+        for (u64 at = 0; at < page_size; at += u64{1} << bits) unlink(bits, reinterpret_cast<FreePiece*>(page + at));
+        return page;
     }
     void give(unsigned bits, void* p) XYLEM_REQUIRES(lock_) {
-        auto* c = static_cast<FreeChunk*>(p);
-        c->next = lists_[bits];
-        lists_[bits] = c;
+        List& list = lists_[bits];
+        list.first = ::new (p) FreePiece{list.first, nullptr};
+        if (FreePiece* next = list.first->next) next->previous = list.first;
+        ++list.length;
+    }
+    void unlink(unsigned bits, FreePiece* p) XYLEM_REQUIRES(lock_) {
+        (p->previous != nullptr ? p->previous->next : lists_[bits].first) = p->next;
+        if (p->next != nullptr) p->next->previous = p->previous;
+        --lists_[bits].length;
     }
 
+    struct List {
+        FreePiece* first = nullptr;
+        u64 length = 0;
+    };
+
     mutable Spinlock lock_;
-    std::array<FreeChunk*, largest_bits + 1> lists_ XYLEM_GUARDED_BY(lock_){};
+    std::array<List, largest_bits + 1> lists_ XYLEM_GUARDED_BY(lock_){};
     u64 used_ XYLEM_GUARDED_BY(lock_) = 0;
 };
 

@@ -69,6 +69,9 @@ class PageInfo {
     u32 tlb_stamp() const { return tlb_stamp_; }
     void set_tlb_stamp(u32 s) { tlb_stamp_ = s; }
 
+    // The heap's frames only: how many pieces of the frame are in use.
+    u16& pieces() { return pieces_; }
+
     // Free frames only (the frame allocator's links; ~0 = none).
     struct Links {
         u32 next, previous;
@@ -81,7 +84,7 @@ class PageInfo {
         Links links_;
         struct {
             u16 owner_;
-            u16 reserved_;
+            u16 pieces_;
             u32 tlb_stamp_;
         };
     };

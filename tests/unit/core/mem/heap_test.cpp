@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
+#include <random>
+#include <vector>
 
 #include "core/mem/frames.hpp"
 #include "tests/unit/core/grant/world.hpp"
@@ -52,6 +55,25 @@ TEST_F(HeapTest, small_ones_come_clean) {
     auto* q = static_cast<u8*>(heap_allocate(128));
     EXPECT_TRUE(std::all_of(q, q + 128, [](u8 b) { return b == 0; }));
     heap_release(q, 128);
+}
+
+TEST_F(HeapTest, frames_whose_pieces_are_all_free_go_back) {
+    for (const usize size : {20u, 32u, 100u, 1000u, 2048u}) {
+        const u64 before = frames().free_frames();
+        const u64 used = heap_bytes_used();
+        const u64 per_frame = page_size / std::bit_ceil(std::max<u64>(size, 32));
+        std::vector<void*> pieces(10 * per_frame);
+        for (void*& p : pieces) p = heap_allocate(size);
+        EXPECT_GE(before - frames().free_frames(), 9u);
+        std::vector<void*> order = pieces;
+        std::ranges::shuffle(order, std::mt19937(7));
+        for (usize i = 0; i + 1 < order.size(); ++i) heap_release(order[i], size);
+        EXPECT_LE(before - frames().free_frames(), 2u);  // the last one's, and one that is kept
+        EXPECT_TRUE(std::all_of(static_cast<u8*>(order.back()), static_cast<u8*>(order.back()) + size, [](u8 b) { return b == 0; }));
+        heap_release(order.back(), size);
+        EXPECT_LE(before - frames().free_frames(), 1u);
+        EXPECT_EQ(heap_bytes_used(), used);
+    }
 }
 
 }  // namespace
