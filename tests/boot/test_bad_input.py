@@ -28,10 +28,7 @@ class Bare(Machine):
     line: str = "console=com1 loglvl=all guest_loglvl=all"
 
     def qemu(self, work, log=None):
-        image = self.image(debian.prepare())
-        words = ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
-                 "-smp", str(self.cpus), "-display", "none", "-kernel", str(image), "-append", self.line]
-        words += ["-no-reboot"] * (not self.resets)
+        words = self.hardware() + ["-kernel", str(self.image(debian.prepare())), "-append", self.line]
         if self.modules:
             words += ["-initrd", ",".join(f"{escaped(file)} {escaped(text)}".rstrip() for file, text in self.modules)]
         return words + ["-nic", "none"] + list(self.extra)

@@ -91,8 +91,7 @@ class Machine:
         image = self.image(cached)
         initrd = pathlib.Path(work) / "initramfs"
         debian.initramfs(cached, initrd, self.script, self.files | (guest.files(cached) if self.guest else {}))
-        words = ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
-                 "-smp", str(self.cpus), "-display", "none"] + ["-no-reboot"] * (not self.resets)
+        words = self.hardware()
         if self.icount:
             words += ["-icount", "shift=0,sleep=off"]
         if self.gdb:
@@ -108,6 +107,11 @@ class Machine:
             card = {"virtio": "virtio-net-pci"}.get(self.net, self.net)
             words += ["-netdev", "user,id=net", "-device", f"{card},netdev=net"]  # -nic would take a virtio card's MSI-X away
         return words + list(self.extra)
+
+    def hardware(self):
+        """The words of QEMU's command line for processors, memory and what happens at a reset."""
+        return ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
+                "-smp", str(self.cpus), "-display", "none"] + ["-no-reboot"] * (not self.resets)
 
     def batch(self, work):
         """The command line for a program that reads the console."""
