@@ -8,6 +8,8 @@
 #include "base/text/format.hpp"
 #include "base/types.hpp"
 #include "core/console/settings.hpp"
+#include "core/grant/limits.hpp"
+#include "core/sched/scheduler.hpp"
 #include "drivers/uart/config.hpp"
 
 namespace xylem::init {
@@ -73,8 +75,8 @@ struct Options {
     // memory
     u64 mem = 0;  // machine address where RAM ends at the latest; 0: all is used
     Dom0Memory dom0_mem;
-    u32 gnttab_max_frames = 64;             // dom0's
-    u32 gnttab_max_maptrack_frames = 1024;  // dom0's
+    u32 gnttab_max_frames = grant::Limits{}.max_frames;                    // dom0's
+    u32 gnttab_max_maptrack_frames = grant::Limits{}.max_maptrack_frames;  // dom0's
     // CPUs
     VcpuRange dom0_max_vcpus;
     bool dom0_vcpus_pin = false;
@@ -87,7 +89,7 @@ struct Options {
     bool hpet = true;
     // time and scheduling
     ClockSource clocksource = ClockSource::automatic;
-    u32 sched_ratelimit_us = 1000;
+    u32 sched_ratelimit_us = sched::default_ratelimit / 1000;
     // machine
     bool msi = true;
     bool noreboot = false;

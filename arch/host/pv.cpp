@@ -90,8 +90,8 @@ PvGuest& PvWorld::add_guest(u32 vcpus, u32 pages) {
     DomainSettings settings;
     settings.max_vcpus = vcpus;
     settings.max_pages = pages + 16;
-    settings.max_maptrack_frames = 2;
-    settings.max_grant_frames = 2;
+    settings.grants.max_maptrack_frames = 2;
+    settings.grants.max_frames = 2;
     settings.is_hardware_domain = settings.is_control_domain = guests.empty();
     const Result<Domain*> made = create_domain(DomId(static_cast<u16>(guests.size())), settings);
     if (!made) stop("no domain");

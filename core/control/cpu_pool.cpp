@@ -54,14 +54,19 @@ u32 domains_in(u32 id) {
     return count;
 }
 
-// The pool's domains follow it.
+void set_ratelimit(Pool& p, u32 us) {
+    p.ratelimit_us = us;
+    sched::set_ratelimit(p.cpus, Nanos{us} * 1000);
+}
+
+// The pool's CPUs and domains follow it.
 void apply(u32 id) {
-    const CpuMask cpus = pools.find(id)->cpus;
-    sched::set_ratelimit(cpus, Nanos{pools.find(id)->ratelimit_us} * 1000);
+    Pool& p = *pools.find(id);
+    set_ratelimit(p, p.ratelimit_us);
     for_each_domain([&](Domain& d) {
         if (d.cpu_pool.load() != id) return;
         Guard guard(d.lock);
-        sched::set_cpus(d, cpus);
+        sched::set_cpus(d, p.cpus);
     });
 }
 
@@ -184,8 +189,7 @@ Result<> cpupool_op(xen_sysctl_cpupool_op& op) {
 void set_first_ratelimit(u32 us) {
     first_ratelimit_us = us;
     const ControlLock lock(pools.busy);
-    pools.find(0)->ratelimit_us = us;
-    apply(0);
+    set_ratelimit(*pools.find(0), us);
 }
 
 Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
@@ -201,8 +205,7 @@ Result<> scheduler_op(xen_sysctl_scheduler_op& op) {
     const u32 wanted = op.u.sched_credit2.ratelimit_us;
     if (wanted != 0 && (wanted < XEN_SYSCTL_SCHED_RATELIMIT_MIN || wanted > XEN_SYSCTL_SCHED_RATELIMIT_MAX))
         return fail(XEN_EINVAL);
-    p->ratelimit_us = wanted;
-    sched::set_ratelimit(p->cpus, Nanos{wanted} * 1000);
+    set_ratelimit(*p, wanted);
     return {};
 }
 

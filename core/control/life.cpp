@@ -47,9 +47,9 @@ Result<DomainSettings> settings_from(const xen_domctl_createdomain& op) {
     const DomainSettings standard;
     DomainSettings s;
     s.max_vcpus = op.max_vcpus;
-    s.max_grant_frames = TRY(limit_or_default(op.max_grant_frames, standard.max_grant_frames));
-    s.max_maptrack_frames = TRY(limit_or_default(op.max_maptrack_frames, standard.max_maptrack_frames));
-    s.max_grant_version = XEN_DOMCTL_GRANT_version(op.grant_opts);
+    s.grants.max_frames = TRY(limit_or_default(op.max_grant_frames, standard.grants.max_frames));
+    s.grants.max_maptrack_frames = TRY(limit_or_default(op.max_maptrack_frames, standard.grants.max_maptrack_frames));
+    s.grants.max_version = XEN_DOMCTL_GRANT_version(op.grant_opts);
     s.max_channels = std::min(op.max_evtchn_port, standard.max_channels - 1) + 1;
     s.is_xenstore_domain = (op.flags & XEN_DOMCTL_CDF_xs_domain) != 0;
     s.starts_paused = true;

@@ -3,17 +3,16 @@
 #pragma once
 
 #include "core/domain/domain.hpp"
+#include "core/grant/limits.hpp"
 
 namespace xylem {
 
 struct DomainSettings {
     u32 max_vcpus = 1;
     u64 max_pages = 0;
-    u32 max_grant_frames = 64;
-    u32 max_maptrack_frames = 1024;
+    grant::Limits grants{};
     u32 max_channels = 131072;  // event channels; ports are below it
     bool is_hardware_domain = false;
-    u32 max_grant_version = 2;
     bool is_control_domain = false;
     bool is_xenstore_domain = false;
     bool starts_paused = false;  // by its controller

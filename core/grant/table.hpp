@@ -10,18 +10,13 @@
 
 #include "core/domain/domain.hpp"
 #include "core/grant/entry.hpp"
+#include "core/grant/limits.hpp"
 #include "core/grant/maptrack.hpp"
 #include "core/mem/pages.hpp"
 
 namespace xylem::grant {
 
 using Status = int;  // GNTST_*
-
-struct Limits {
-    u32 max_frames = 64;             // of the shared table
-    u32 max_maptrack_frames = 1024;  // of 256 handles
-    u32 max_version = 2;
-};
 
 // How often an entry is in use, by kind: four counts of 16 bits.
 namespace pin {

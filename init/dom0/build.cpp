@@ -222,8 +222,8 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     DomainSettings settings;
     settings.max_vcpus = vcpu_count(options, port::online_cpus());
     settings.max_pages = memory_limit(options);
-    settings.max_grant_frames = options.gnttab_max_frames;
-    settings.max_maptrack_frames = options.gnttab_max_maptrack_frames;
+    settings.grants.max_frames = options.gnttab_max_frames;
+    settings.grants.max_maptrack_frames = options.gnttab_max_maptrack_frames;
     settings.is_hardware_domain = settings.is_control_domain = true;
     const Result<Domain*> made = create_domain(DomId(0), settings);
     if (!made) panic("dom0: cannot be created (error {})", static_cast<int>(made.error()));

@@ -38,7 +38,7 @@ Result<> make_vcpu(Domain& d, VcpuId id) {
 }
 
 Result<> make_tables(Domain& d, const DomainSettings& settings) {
-    TRY(grant::create_table(d, {settings.max_grant_frames, settings.max_maptrack_frames, settings.max_grant_version}));
+    TRY(grant::create_table(d, settings.grants));
     TRY(evtchn::create_table(d, settings.max_channels));
     TRY(irq::create_table(d));
     return {};
