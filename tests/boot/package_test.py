@@ -16,7 +16,11 @@ answer xen_entries $(grep -c "^menuentry .*with Xen hypervisor'" /boot/grub/grub
 answer configuration $(md5sum </boot/grub/grub.cfg)
 answer left $(ls -d /boot/xen* /etc/default/grub.d/x* /usr/share/doc/xylem* 2>/dev/null)
 """
-INSTALL = LOOK + "must 'installation' dpkg -i ./xylem.deb\nanswer entries_then $(grep -c 'with Xen hypervisor' /boot/grub/grub.cfg)"
+# What GRUB's scripts write depends on the machine (UEFI has an entry for its settings), so they run here first.
+INSTALL = "must 'configuration' update-grub" + LOOK + """
+must 'installation' dpkg -i ./xylem.deb
+answer entries_then $(grep -c 'with Xen hypervisor' /boot/grub/grub.cfg)
+"""
 REMOVE = """
 answer major $(xl info | awk '$1 == "xen_major" { print $3 }')
 answer minor $(xl info | awk '$1 == "xen_minor" { print $3 }')
