@@ -68,10 +68,12 @@ S
     guest_config m$n 'memory = 96' "cpu_weight = $((n % 4 < 2 ? 256 : 512))"
     need create_$n guest_create m$n
     need ready_$n wait_log m$n 'xylem-domu: ready' 900
+    [ $((n % 2)) = 1 ] || check pause_$n xl pause m$n  # the next one starts sooner
 done
 answer running $(($(xl list | wc -l) - 2))
 for n in $(seq $count); do ids[n]=$(xl domid m$n); done
 times() { /xylem/probe cpu-times >/tmp/times; for n in $(seq 2 2 $count); do awk -v id="${ids[n]}" '$1 == id { printf "%d ", $2 / 1000000 }' /tmp/times; done; }
+for n in $(seq 2 2 $count); do check unpause_$n xl unpause m$n; done
 before=$(times)
 sleep PERIOD
 after=$(times)
@@ -79,7 +81,7 @@ answer before $before
 answer after $after
 limit=600
 for n in $(seq 1 2 $count); do check idle_answers_$n guest_do m$n true; done
-for n in $(seq $count); do check destroy_$n xl destroy m$n; done
+for n in $(seq 2 2 $count) $(seq 1 2 $count); do check destroy_$n xl destroy m$n; done  # the busy ones first
 check memory_back same_free_pages $free
 """
 
