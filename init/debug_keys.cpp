@@ -9,6 +9,7 @@
 #include "core/console/keys.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
+#include "core/grant/table.hpp"
 #include "core/irq/line.hpp"
 #include "core/irq/pirq.hpp"
 #include "core/mem/frames.hpp"
@@ -87,6 +88,10 @@ void dump_events(char) {
     LogSink out;
     for_each_domain([&out](Domain& d) { evtchn::dump(d, out); });
 }
+void dump_grants(char) {
+    LogSink out;
+    for_each_domain([&out](Domain& d) { grant::dump(d, out); });
+}
 void dump_interrupts(char) {
     LogSink out;
     irq::dump_lines(out);
@@ -113,6 +118,7 @@ constexpr console::KeyHandler handlers[] = {
     {'r', "dump run queues", false, dump_run_queues},
     {'a', "dump timers", false, dump_timers},
     {'e', "dump event channels", false, dump_events},
+    {'g', "dump grant tables", false, dump_grants},
     {'i', "dump interrupts", false, dump_interrupts},
     {'T', "what each CPU did last", false, show_recorder},
     {'L', "what each CPU did last before the machine's last reset", false, show_last_run},

@@ -88,6 +88,7 @@ class Table {
     // The domain dies: its entries begin no new use, it gets no new handle.
     void close();
 
+    void dump(text::Sink& out);
     // For tests and asserts: uses of all entries, by kind.
     u64 uses_of(u32 ref);
 
@@ -165,6 +166,9 @@ void release_all_mappings(Domain& domain);
 Result<u32> resource_size(Domain& domain, u32 id);
 // Machine frames first .. of it, growing the table where needed. XEN_EINVAL, XEN_ENOMEM.
 Result<> resource_frames(Domain& domain, u32 id, u64 first, std::span<u64> out);
+
+// For people: the table's sizes and who uses its entries. No locks held.
+void dump(Domain& domain, text::Sink& out);
 
 // Hypercall 20. No locks held.
 long grant_table_op(Vcpu& vcpu, u64 command, u64 argument, u64 count);

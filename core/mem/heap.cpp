@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 
 #include "base/sync/spinlock.hpp"
@@ -28,7 +29,11 @@ class Heap {
    public:
     void* allocate(usize bytes) {
         const unsigned bits = size_class(bytes);
-        if (bits > largest_bits) return pages(bytes);
+        if (bits > largest_bits) {
+            void* p = pages(bytes);
+            if (p != nullptr) used_ += page_count(bytes) * page_size;
+            return p;
+        }
         {
             IrqGuard g(lock_);
             if (void* p = take(bits)) return p;
@@ -43,16 +48,14 @@ class Heap {
     void release(void* p, usize bytes) {
         const unsigned bits = size_class(bytes);
         if (bits > largest_bits) {
+            used_ -= page_count(bytes) * page_size;
             frames().release_run(mfn_of(layout::maddr_of_direct(p)), page_count(bytes));
             return;
         }
         std::fill_n(static_cast<u8*>(p), u64{1} << bits, u8{0});
         if (u8* page = put(bits, p)) frames().release(mfn_of(frame_of(page)), 0);
     }
-    u64 used() const {
-        IrqGuard g(lock_);
-        return used_;
-    }
+    u64 used() const { return used_; }
 
    private:
     static unsigned size_class(usize bytes) { return std::max(smallest_bits, static_cast<unsigned>(std::bit_width(bytes - 1))); }
@@ -104,9 +107,9 @@ class Heap {
         u64 length = 0;
     };
 
-    mutable Spinlock lock_;
+    Spinlock lock_;
     std::array<List, largest_bits + 1> lists_ XYLEM_GUARDED_BY(lock_){};
-    u64 used_ XYLEM_GUARDED_BY(lock_) = 0;
+    std::atomic<u64> used_{0};
 };
 
 constinit Heap heap;

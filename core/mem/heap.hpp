@@ -13,7 +13,7 @@ namespace xylem {
 // Takes the heap's lock; interrupts may be on or off, not from interrupt handlers.
 void* heap_allocate(usize bytes);
 void heap_release(void* p, usize bytes);
-u64 heap_bytes_used();
+u64 heap_bytes_used();  // as rounded up
 
 template <class T>
 struct OwnPtr {

@@ -136,6 +136,24 @@ TEST_F(ControlTest, version_switch) {
     EXPECT_EQ(grant_op<void>(guest, GNTTABOP_set_version, nullptr), error(XEN_EFAULT));
 }
 
+TEST_F(ControlTest, key_g_tells_who_uses_what) {
+    const Mfn ring = w.page(guest);
+    offer(guest, 1, dom0, ring);
+    offer(guest, 2, other, ring);
+    const auto mapped = map(dom0, guest, 1, GNTMAP_host_map, at);
+    text::FixedText<500> out;
+    grant::dump(guest, out);
+    grant::dump(dom0, out);
+    text::FixedText<500> expected;
+    text::format(expected,
+                 "d1: grant table version 1, frames 1 of 64, entries in use 1; others' mapped 0, in a list of frames 0 of 1024\n"
+                 "  1 used by d0: reads 1, writes 1, frame {:x}\n"
+                 "d0: grant table version 1, frames 1 of 64, entries in use 0; others' mapped 1, in a list of frames 1 of 1024\n",
+                 ring.raw);
+    EXPECT_EQ(out.view(), expected.view());
+    EXPECT_EQ(unmap(dom0, mapped.handle, at), GNTST_okay);
+}
+
 TEST_F(ControlTest, wide_frames_do_not_fit_version_1) {
     ASSERT_EQ(set_version(guest, 2, 2), 0);
     entry_v2(guest, 1).full_page.frame = u64{1} << 33;

@@ -69,7 +69,8 @@ TEST_F(HeapTest, frames_whose_pieces_are_all_free_go_back) {
         std::ranges::shuffle(order, std::mt19937(7));
         for (usize i = 0; i + 1 < order.size(); ++i) heap_release(order[i], size);
         EXPECT_LE(before - frames().free_frames(), 2u);  // the last one's, and one that is kept
-        EXPECT_TRUE(std::all_of(static_cast<u8*>(order.back()), static_cast<u8*>(order.back()) + size, [](u8 b) { return b == 0; }));
+        EXPECT_TRUE(
+            std::all_of(static_cast<u8*>(order.back()), static_cast<u8*>(order.back()) + size, [](u8 b) { return b == 0; }));
         heap_release(order.back(), size);
         EXPECT_LE(before - frames().free_frames(), 1u);
         EXPECT_EQ(heap_bytes_used(), used);
