@@ -147,7 +147,7 @@ TEST_F(ControlTest, key_g_tells_who_uses_what) {
     text::FixedText<500> expected;
     text::format(expected,
                  "d1: grant table version 1, frames 1 of 64, entries in use 1; others' mapped 0, in a list of frames 0 of 1024\n"
-                 "  1 used by d0: reads 1, writes 1, frame {:x}\n"
+                 "  1 used by d0: reads 0, writes 1, frame {:x}\n"
                  "d0: grant table version 1, frames 1 of 64, entries in use 0; others' mapped 1, in a list of frames 1 of 1024\n",
                  ring.raw);
     EXPECT_EQ(out.view(), expected.view());
