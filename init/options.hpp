@@ -8,7 +8,7 @@
 #include "base/text/format.hpp"
 #include "base/types.hpp"
 #include "core/console/settings.hpp"
-#include "core/grant/limits.hpp"
+#include "core/domain/grant_limits.hpp"
 #include "core/sched/scheduler.hpp"
 #include "drivers/uart/config.hpp"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/domain/domain.hpp"
-#include "core/grant/limits.hpp"
+#include "core/domain/grant_limits.hpp"
 
 namespace xylem {
 

@@ -9,8 +9,8 @@
 #include <span>
 
 #include "core/domain/domain.hpp"
+#include "core/domain/grant_limits.hpp"
 #include "core/grant/entry.hpp"
-#include "core/grant/limits.hpp"
 #include "core/grant/maptrack.hpp"
 #include "core/mem/pages.hpp"
 
