@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Powers of two up to half a page are pieces of single frames, with a list of the free ones for each size; anything bigger is
-// whole frames. A frame whose pieces are all free goes back, but for as many as make one frame of each size.
+// whole frames. A frame whose pieces are all free goes back; one such frame of each size at most is kept.
 #include "core/mem/heap.hpp"
 
 #include <algorithm>

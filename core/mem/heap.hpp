@@ -10,7 +10,7 @@
 namespace xylem {
 
 // Zeroed memory, aligned to 16 bytes (to a page for sizes of a page and more). Null when there is none.
-// Takes the heap's lock; interrupts may be on or off, not from interrupt handlers.
+// Takes the heap's lock and, releasing too, the frame allocator's; interrupts may be on or off, not from interrupt handlers.
 void* heap_allocate(usize bytes);
 void heap_release(void* p, usize bytes);
 u64 heap_bytes_used();  // as rounded up
