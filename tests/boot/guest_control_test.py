@@ -77,7 +77,7 @@ check rename_back xl rename h g
 check still_serves guest_do g true
 
 # its memory in a file, while it lives on
-check dump xl dump-core g /var/tmp/g.core
+limit=600 check dump xl dump-core g /var/tmp/g.core
 check dump_is_elf equal "$(head -c 4 /var/tmp/g.core | tail -c 3)" ELF
 check dump_has_memory grep -aq 'Linux version 6' /var/tmp/g.core
 check dump_size between $((200 << 20)) "$(stat -c %s /var/tmp/g.core)" $((260 << 20))
@@ -142,12 +142,12 @@ check memory_back_again same_free_pages $free
 # what one guest wrote must not be in the fresh memory of the next
 check secret_guest guest s
 check secret_written guest_do s 'yes WRITTEN-BY-S-ALONE | head -c 40000000 >/tmp/secret'
-check secret_dumped xl dump-core s /var/tmp/s.core
+limit=600 check secret_dumped xl dump-core s /var/tmp/s.core
 check secret_seen_in_itself grep -aq WRITTEN-BY-S-ALONE /var/tmp/s.core
 rm -f /var/tmp/s.core
 check secret_destroyed xl destroy s
 check next_guest guest t  # its kernel uses a small part: the rest is as the hypervisor gave it
-check next_dumped xl dump-core t /var/tmp/t.core
+limit=600 check next_dumped xl dump-core t /var/tmp/t.core
 check next_has_no_secret fails grep -aq WRITTEN-BY-S-ALONE /var/tmp/t.core
 rm -f /var/tmp/t.core
 check next_destroyed xl destroy t

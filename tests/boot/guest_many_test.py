@@ -82,7 +82,7 @@ answer after $after
 limit=600
 for n in $(seq 1 2 $count); do check idle_answers_$n guest_do m$n true; done
 for n in $(seq 2 2 $count) $(seq 1 2 $count); do check destroy_$n xl destroy m$n; done  # the busy ones first
-check memory_back same_free_pages $free $((64 + 4 * count))  # stacks of 16 KiB are kept for the next vCPUs
+check memory_back same_free_pages $free 64
 """
 
 

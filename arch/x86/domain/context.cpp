@@ -10,6 +10,7 @@
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/irqchip/vectors.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
+#include "arch/x86/mm/stacks.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "arch/x86/pv/debug_registers.hpp"
 #include "arch/x86/pv/privileged.hpp"

@@ -6,6 +6,7 @@
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/mm/hypervisor_tables.hpp"
+#include "arch/x86/mm/stacks.hpp"
 #include "base/panic.hpp"
 #include "core/mem/heap.hpp"
 #include "cpu/instructions.hpp"

@@ -15,27 +15,13 @@ extern "C" char image_begin[], text_end[], rodata_end[], image_end[];
 namespace xylem {
 namespace {
 
-// Where devices and stacks are mapped, in the image's slot beyond the image.
+// Where devices are mapped, in the image's slot beyond the image.
 constexpr u64 window_start = layout::image_start + 64 * gib;
 constexpr u64 window_end = layout::image_start + 128 * gib;
-constexpr u64 stack_window_start = layout::image_start + 128 * gib;
-constexpr u64 stack_window_end = layout::image_start + 160 * gib;
-constexpr u64 stack_stride = 2 * STACK_BYTES;
 
 constinit EarlyMemory* early = nullptr;
 constinit Spinlock window_lock;
 constinit u64 window_next XYLEM_GUARDED_BY(window_lock) = window_start;
-constinit u64 stack_next XYLEM_GUARDED_BY(window_lock) = stack_window_start;
-constinit u64 free_stacks XYLEM_GUARDED_BY(window_lock) = 0;  // singly linked through the mapped blocks
-
-u64 new_table() {
-    if (early != nullptr) return early->allocate(page_size, page_size, 4 * gib).raw;
-    const Result<Mfn> m = frames().allocate(0);
-    if (!m) return 0;
-    u64* p = static_cast<u64*>(layout::direct_map(maddr_of(*m)));
-    std::fill_n(p, 512, u64{0});
-    return maddr_of(*m).raw;
-}
 
 u64* table_at(u64 entry) {
     return static_cast<u64*>(layout::direct_map(Maddr(entry & pte::frame_mask)));
@@ -44,9 +30,10 @@ u64* table_at(u64 entry) {
 // The table below `entry`, made when absent. `flags` decides about user access of the path.
 u64* descend(u64& entry, u64 flags) {
     if ((entry & pte::present) == 0) {
-        const u64 t = new_table();
-        if (t == 0) return nullptr;
-        entry = t | pte::present | pte::writable | pte::accessed;
+        const Result<Mfn> t = hypervisor_frames(0);
+        if (!t) return nullptr;
+        std::fill_n(static_cast<u64*>(layout::direct_map(maddr_of(*t))), 512, u64{0});
+        entry = maddr_of(*t).raw | pte::present | pte::writable | pte::accessed;
     }
     entry |= flags & pte::user;
     return table_at(entry);
@@ -56,6 +43,20 @@ u64* descend(u64& entry, u64 flags) {
 
 u64 hypervisor_root() {
     return reinterpret_cast<u64>(hypervisor_l4) - layout::image_start;
+}
+
+Result<Mfn> hypervisor_frames(unsigned order) {
+    if (early != nullptr) return mfn_of(early->allocate(page_size << order, page_size, 4 * gib));
+    return frames().allocate(order);
+}
+
+Result<u64*> l1_entry(u64 va) {
+    u64* table = hypervisor_l4;
+    for (unsigned shift = 39; shift > 12; shift -= 9) {
+        table = descend(table[(va >> shift) & 511], 0);
+        if (table == nullptr) return fail(XEN_ENOMEM);
+    }
+    return &table[(va >> 12) & 511];
 }
 
 Result<> map_range(u64 va, Maddr start, u64 bytes, u64 flags) {
@@ -182,36 +183,6 @@ u64 machine_address_of(u64 va) {
             return (entry & pte::frame_mask & ~((u64{1} << shift) - 1)) | (va & ((u64{1} << shift) - 1));
     }
     return (entry & pte::frame_mask) | (va & page_mask);
-}
-
-void* allocate_stack() {
-    {
-        Guard g(window_lock);
-        if (free_stacks != 0) {
-            u64* block = reinterpret_cast<u64*>(free_stacks);
-            free_stacks = *block;
-            return block;
-        }
-    }
-    u64 va = 0;
-    {
-        Guard g(window_lock);
-        if (stack_next + stack_stride > stack_window_end) return nullptr;
-        va = stack_next + STACK_BYTES;  // the first half of the stride stays unmapped: overflow faults
-        stack_next += stack_stride;
-    }
-    for (u64 at = 0; at < STACK_BYTES; at += page_size) {
-        Result<Mfn> m =
-            early != nullptr ? Result<Mfn>(mfn_of(early->allocate(page_size, page_size, 4 * gib))) : frames().allocate(0);
-        if (!m || !map_range(va + at, maddr_of(*m), page_size, pte::read_write)) return nullptr;
-    }
-    return reinterpret_cast<void*>(va);
-}
-
-void release_stack(void* block) {
-    Guard g(window_lock);
-    *static_cast<u64*>(block) = free_stacks;
-    free_stacks = reinterpret_cast<u64>(block);
 }
 
 }  // namespace xylem

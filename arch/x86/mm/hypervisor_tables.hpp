@@ -39,9 +39,12 @@ void* ioremap(Maddr start, u64 bytes, u64 flags);
 // Where a mapped hypervisor address lies in the machine.
 u64 machine_address_of(u64 va);
 
-// A hypervisor stack block of STACK_BYTES with an unmapped page below it. Null when out of memory.
-void* allocate_stack();
-void release_stack(void* block);
+// 2^order frames in a row for the hypervisor itself: early memory while the tables come from there, then the frame allocator's.
+// XEN_ENOMEM.
+Result<Mfn> hypervisor_frames(unsigned order);
+
+// The L1 entry of `va` in a hypervisor slot, for who maps 4 KiB pages himself; makes the tables above it. XEN_ENOMEM.
+Result<u64*> l1_entry(u64 va);
 
 // The L4 every guest table copies its hypervisor slots from, and idle CPUs run on.
 extern "C" u64 hypervisor_l4[512];
