@@ -32,7 +32,6 @@ u64* descend(u64& entry, u64 flags) {
     if ((entry & pte::present) == 0) {
         const Result<Mfn> t = hypervisor_frames(0);
         if (!t) return nullptr;
-        std::fill_n(static_cast<u64*>(layout::direct_map(maddr_of(*t))), 512, u64{0});
         entry = maddr_of(*t).raw | pte::present | pte::writable | pte::accessed;
     }
     entry |= flags & pte::user;
@@ -47,7 +46,9 @@ u64 hypervisor_root() {
 
 Result<Mfn> hypervisor_frames(unsigned order) {
     if (early != nullptr) return mfn_of(early->allocate(page_size << order, page_size, 4 * gib));
-    return frames().allocate(order);
+    const Mfn m = TRY(frames().allocate(order));
+    std::fill_n(static_cast<u64*>(layout::direct_map(maddr_of(m))), usize{512} << order, u64{0});
+    return m;
 }
 
 Result<u64*> l1_entry(u64 va) {

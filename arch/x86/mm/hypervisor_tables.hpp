@@ -39,8 +39,8 @@ void* ioremap(Maddr start, u64 bytes, u64 flags);
 // Where a mapped hypervisor address lies in the machine.
 u64 machine_address_of(u64 va);
 
-// 2^order frames in a row for the hypervisor itself: early memory while the tables come from there, then the frame allocator's.
-// XEN_ENOMEM.
+// 2^order zeroed frames in a row for the hypervisor itself: early memory while the tables come from there, then the frame
+// allocator's. XEN_ENOMEM.
 Result<Mfn> hypervisor_frames(unsigned order);
 
 // The L1 entry of `va` in a hypervisor slot, for who maps 4 KiB pages himself; makes the tables above it. XEN_ENOMEM.
