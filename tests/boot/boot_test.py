@@ -96,3 +96,11 @@ def test_boot_restart(boot):
     machine = boot(toolstack=False, script="reboot")
     machine.finish()
     assert machine.child.returncode == 0 and machine.all("xylem-dom0: power off") and not machine.all("xylem-dom0: exit")
+
+
+def test_lockup_is_looked_into(boot):
+    """Where dom0's kernel says that a CPU got no time, the hypervisor is asked by its debug keys what its CPUs do."""
+    machine = boot(script=script("echo '(a test) watchdog: BUG: soft lockup - CPU#0 stuck'; sleep 10"))
+    machine.succeed()
+    assert machine.all(r"debug key 'T': |\(XEN\) .*handle_keypress"), "the keys arrived"
+    assert [found[1] for found in machine.all(r"\*\*\* Serial input to (\S+)")][-2:] == ["Xen", "DOM0"]

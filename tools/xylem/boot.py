@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One boot under the eyes of a program: starts QEMU, reads its serial line, ends it when it is done, hangs or takes too long."""
+import contextlib
 import os
 import pathlib
 import queue
@@ -15,6 +16,12 @@ from .machine import Machine
 
 QUIET_LIMIT = 180   # seconds without a line before a boot counts as hung
 TOTAL_LIMIT = 900
+
+# A kernel that says a CPU of its own got no time. The hypervisor is asked at once what it does, while it lasts: debug keys, after the word for
+# "the serial line is the hypervisor's now" (and once more: the guest's again).
+STUCK = re.compile(r"BUG: soft lockup|rcu.*(?:detected|self-detected) stall")
+SWITCH_INPUT = "\x01\x01\x01"
+QUESTIONS = "Tqrad"
 
 
 class BootError(AssertionError):
@@ -67,19 +74,38 @@ class Boot:
                 item = self.queue.get(timeout=max(left, 0.01))
             except queue.Empty:
                 quiet = time.monotonic() - self.last >= self.quiet_limit
+                self._ask_and_listen()
                 self.reason = f"no output for {self.quiet_limit} s" if quiet else f"not finished after {self.total_limit} s"
                 raise self.error(f"hang: {self.reason}") from None
             if item is None:
                 self.queue.put(None)
                 return None
             self.last = time.monotonic()
-            self.times.append(item[0])
-            self.lines.append(item[1])
-            if self.echo:
-                print(item[1], flush=True)
-            if self.log:
-                print(f"{item[0]:9.3f} {item[1]}", file=self.log, flush=True)
+            self._take(item)
+            if STUCK.search(item[1]):
+                self._ask()
             return item[1]
+
+    def _take(self, item):
+        self.times.append(item[0])
+        self.lines.append(item[1])
+        if self.echo:
+            print(item[1], flush=True)
+        if self.log:
+            print(f"{item[0]:9.3f} {item[1]}", file=self.log, flush=True)
+
+    def _ask(self):
+        """Has the hypervisor print what its CPUs, timers and vCPUs do."""
+        with contextlib.suppress(OSError):  # a machine that just ended
+            self.send(SWITCH_INPUT + QUESTIONS + SWITCH_INPUT)
+
+    def _ask_and_listen(self, seconds=10):
+        """The same of a machine that hangs; what it answers still gets into the log."""
+        self._ask()
+        end = time.monotonic() + seconds
+        with contextlib.suppress(queue.Empty):
+            while (item := self.queue.get(timeout=max(end - time.monotonic(), 0.01))) is not None:
+                self._take(item)
 
     def expect(self, pattern):
         """Waits for a line that matches and returns the match; lines already read and not yet asked for count too."""
