@@ -2,6 +2,7 @@
 """Dom0 boots to userspace and powers the machine off: over vCPUs, memory, CPU models, machines and boot loaders."""
 import pytest
 from library import answers, script
+from xylem import boot as harness
 
 LOOK = script("""
 answer cpus $(nproc)
@@ -104,3 +105,27 @@ def test_lockup_is_looked_into(boot):
     machine.succeed()
     assert machine.all(r"debug key 'T': |\(XEN\) .*handle_keypress"), "the keys arrived"
     assert [found[1] for found in machine.all(r"\*\*\* Serial input to (\S+)")][-2:] == ["Xen", "DOM0"]
+
+
+class Shell:
+    """A shell script instead of a machine."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def batch(self, _):
+        return ["sh", "-c", self.text]
+
+
+@pytest.mark.parametrize("text, limits, why", [
+    ("echo last words; od -An -c -N11", {"quiet_limit": 1}, "no output"),  # says what was typed
+    ("while sleep 0.001; do echo last words; done", {"total_limit": 1}, "not finished")], ids=["silent", "talkative"])
+def test_hang_is_looked_into(monkeypatch, text, limits, why):
+    """A machine that hangs is asked by debug keys before it is given up, also where it never stops talking; its own words end the report."""
+    monkeypatch.setattr(harness, "ANSWER_TIME", 2)
+    with harness.Boot(Shell(text), **limits) as machine:
+        with pytest.raises(harness.BootError, match=f"hang: {why}") as report:
+            machine.finish()
+        assert str(report.value).endswith("last words")
+        if why == "no output":
+            assert machine.all("T   q   r   a   d"), "the answer is in the log"

@@ -46,7 +46,7 @@ def tiny(boot, tmp_path):
 def to_hypervisor(machine):
     """The next letters typed are debug keys."""
     machine.expect("type 'CTRL-a' three times")
-    machine.send("\x01" * 3)
+    machine.switch_input()
     machine.expect("input (to|for) Xe|Serial input to Xe")
 
 

@@ -359,7 +359,7 @@ def to_hypervisor(machine):
     machine.expect("dom0: ")
     machine.expect("type 'CTRL-a' three times")
     machine.expect(".")
-    machine.send("\x01" * 3)
+    machine.switch_input()
     machine.expect("input (to|for) Xe|Serial input to Xe")
 
 

@@ -17,11 +17,10 @@ from .machine import Machine
 QUIET_LIMIT = 180   # seconds without a line before a boot counts as hung
 TOTAL_LIMIT = 900
 
-# A kernel that says a CPU of its own got no time. The hypervisor is asked at once what it does, while it lasts: debug keys, after the word for
-# "the serial line is the hypervisor's now" (and once more: the guest's again).
-STUCK = re.compile(r"BUG: soft lockup|rcu.*(?:detected|self-detected) stall")
-SWITCH_INPUT = "\x01\x01\x01"
+# A kernel says that a CPU of its own got no time: the hypervisor is asked by debug keys what it does, while it lasts.
+STUCK = re.compile(r"BUG: soft lockup|rcu.*detected stall")
 QUESTIONS = "Tqrad"
+ANSWER_TIME = 10    # seconds that a machine which hangs has for its answers
 
 
 class BootError(AssertionError):
@@ -74,9 +73,10 @@ class Boot:
                 item = self.queue.get(timeout=max(left, 0.01))
             except queue.Empty:
                 quiet = time.monotonic() - self.last >= self.quiet_limit
-                self._ask_and_listen()
                 self.reason = f"no output for {self.quiet_limit} s" if quiet else f"not finished after {self.total_limit} s"
-                raise self.error(f"hang: {self.reason}") from None
+                error = self.error(f"hang: {self.reason}")  # before the answers: it ends with the machine's own last lines
+                self._ask_and_listen()
+                raise error from None
             if item is None:
                 self.queue.put(None)
                 return None
@@ -97,14 +97,20 @@ class Boot:
     def _ask(self):
         """Has the hypervisor print what its CPUs, timers and vCPUs do."""
         with contextlib.suppress(OSError):  # a machine that just ended
-            self.send(SWITCH_INPUT + QUESTIONS + SWITCH_INPUT)
+            self.switch_input()
+            self.send(QUESTIONS)
+            self.switch_input()
 
-    def _ask_and_listen(self, seconds=10):
-        """The same of a machine that hangs; what it answers still gets into the log."""
+    def _ask_and_listen(self):
+        """The same of a machine that hangs; what it says within ANSWER_TIME still gets into the log."""
         self._ask()
-        end = time.monotonic() + seconds
+        end = time.monotonic() + ANSWER_TIME
         with contextlib.suppress(queue.Empty):
-            while (item := self.queue.get(timeout=max(end - time.monotonic(), 0.01))) is not None:
+            while (left := end - time.monotonic()) > 0:
+                item = self.queue.get(timeout=left)
+                if item is None:
+                    self.queue.put(None)
+                    return
                 self._take(item)
 
     def expect(self, pattern):
@@ -122,6 +128,10 @@ class Boot:
         """Types on the serial line."""
         self.child.stdin.write(text.encode())
         self.child.stdin.flush()
+
+    def switch_input(self):
+        """What is typed goes to the hypervisor from now on, as debug keys, or to dom0 again."""
+        self.send("\x01" * 3)
 
     def finish(self):
         """Reads on until QEMU has ended by itself; returns self."""
