@@ -48,7 +48,8 @@ class Machine:
         return self.cpu if "," in self.cpu else self.cpu + CPU_EXCEPTIONS
 
     def kernel_line(self):
-        words = ["console=" + ("ttyS0" if self.hypervisor == "native" else "hvc0"), "panic=1"]
+        # norandmaps: QEMU keeps translations by address, so random ones make it translate libc at every exec (docs/machines.md)
+        words = ["console=" + ("ttyS0" if self.hypervisor == "native" else "hvc0"), "panic=1", "norandmaps"]
         if not self.verbose:
             words.append("quiet")
         if self.script is not None:
