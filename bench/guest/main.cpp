@@ -5,12 +5,14 @@
 namespace bench {
 
 void calibrate() {
-    constexpr std::uint64_t loops = 50'000'000;
-    spin(1000);
-    const std::uint64_t start = ticks();
-    spin(loops);
-    const std::uint64_t spent = ticks() - start;
-    instructions_per_tick = 2.0 * loops / static_cast<double>(spent);
+    constexpr std::uint64_t loops = 100'000;
+    std::uint64_t least = ~std::uint64_t{0};
+    for (int round = 0; round < 500; ++round) {
+        const std::uint64_t start = ticks();
+        spin(loops);
+        least = std::min(least, ticks() - start);
+    }
+    instructions_per_tick = 2.0 * loops / static_cast<double>(least);
     std::printf("BENCH-SCALE instructions_per_tick=%.5f\n", instructions_per_tick);
 }
 

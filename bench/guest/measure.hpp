@@ -23,7 +23,8 @@ inline std::uint64_t monotonic_ns() {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-// Instructions per tick, from a loop whose instructions are known. Set once by calibrate().
+// Instructions per tick, from a loop whose instructions are known, the least disturbed of many: the others have an interrupt
+// or another domain in between. Set once by calibrate().
 inline double instructions_per_tick = 1;
 
 // Runs 2 * count instructions.
