@@ -180,6 +180,7 @@ class Game {
 }  // namespace xylem::host
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, unsigned long size) {
+    xylem::host::start_memory(xylem::host::few_frames);
     xylem::host::Game({data, data + size}).play();
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "arch/host/irqchip.hpp"
 #include "arch/host/machine.hpp"
+#include "arch/host/memory.hpp"
 #include "core/domain/domain_list.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/evtchn/table.hpp"
@@ -141,6 +142,7 @@ void make(test::World& world, Guest& g, u16 id) {
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     Input in{data, data + std::min<usize>(size, 2000)};
+    host::start_memory(host::few_frames);
     host::irqchip = {};
     host::machine = {};
     irq::lines().forget_for_tests();

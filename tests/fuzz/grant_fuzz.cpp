@@ -4,6 +4,7 @@
 // an entry that nobody uses.
 #include <cstdlib>
 
+#include "arch/host/memory.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tests/unit/core/grant/fakes.cpp"
 
@@ -287,6 +288,7 @@ struct Game {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, unsigned long size) {
     using namespace xylem::test;
+    xylem::host::start_memory(xylem::host::few_frames);
     Game game({data, data + size});
     for (int steps = 0; steps < 400 && !game.in.done(); ++steps) {
         game.step();

@@ -224,7 +224,7 @@ class Game {
 }  // namespace xylem::host
 
 extern "C" int LLVMFuzzerTestOneInput(const xylem::u8* data, size_t size) {
-    xylem::host::start_memory(2048);
+    xylem::host::start_memory(xylem::host::few_frames);
     xylem::host::Game game({data, data + size});
     game.play();
     return 0;
