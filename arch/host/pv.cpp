@@ -136,7 +136,16 @@ void PvWorld::run(PvGuest& g, u32 vcpu, u32 cpu) {
 }
 
 long PvWorld::call(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e) {
-    return pv::hypercall_entries[number](a, b, c, d, e, 0);
+    Frame& f = current_arch().guest;
+    f.entry_vector = frame_by_syscall;
+    const u64 called_at = f.rip;
+    const long result = pv::hypercall_entries[number](a, b, c, d, e, 0);
+    // What the short way out of a hypercall relies on (entry.S, hypercall_return): sysret must not fault.
+    const Frame& after = current_arch().guest;
+    if (after.entry_vector == frame_by_syscall && after.rip != called_at &&
+        (!layout::is_canonical(after.rip) || after.cs != GUEST_CS64))
+        stop("hypercall " + std::to_string(number) + " would return by sysret to " + std::to_string(after.rip));
+    return result;
 }
 
 u64 PvWorld::put(PvGuest& g, const void* data, u64 bytes, u64 offset) {

@@ -173,11 +173,12 @@ long hypercall_iret(u64, u64, u64, u64, u64, u64) {
                x86::rflags::always_one;
     f.rsp = rsp;
     f.ss = (ss & 0xffff) | 3;
-    if ((flags & VGCF_in_syscall) == 0) {
-        f.entry_vector = 0;
-        f.r11 = r11;
-        f.rcx = rcx;
-    }
+    // Whatever the guest's frame asks for, the way back is iret: it checks the address, where sysret would fault in the
+    // hypervisor on the guest's stack [XSA-7].
+    f.entry_vector = 0;
+    const bool as_by_sysret = (flags & VGCF_in_syscall) != 0;
+    f.r11 = as_by_sysret ? f.rflags : r11;
+    f.rcx = as_by_sysret ? rip : rcx;
     v.vcpu->info->evtchn_upcall_mask = (rflags & x86::rflags::interrupts) != 0 ? 0 : 1;
     v.nmi_in_progress = false;
     if (std::exchange(v.nmi_held, false)) v.vcpu->pending_work.fetch_or(work::nmi);

@@ -150,6 +150,18 @@ TEST_F(PvCpu, iret_with_interrupts_off_masks_events_but_not_the_machines) {
     EXPECT_EQ(v.guest.rflags & 0x200, 0x200u);
 }
 
+TEST_F(PvCpu, xsa_007_an_address_from_the_guest_is_never_returned_to_by_sysret) {
+    for (u64 rip : {u64{0x9999}, u64{1} << 47, u64{1} << 63, ~u64{0} << 48, ~u64{0}}) {
+        v.guest.rsp = PvGuest::va(10);
+        write(v.guest.rsp, {0xaa, 0xbb, 0xcc, VGCF_in_syscall, rip, 0xe030, 0x246, 0x8888, 0xe02b});
+        EXPECT_EQ(w.call(__HYPERVISOR_iret), 0xaa);
+        EXPECT_EQ(v.guest.rip, rip);
+        EXPECT_EQ(v.guest.entry_vector, 0u) << "hypercall_return in entry.S may take sysret";
+        EXPECT_EQ(v.guest.rcx, rip);  // what sysret leaves there
+        EXPECT_EQ(v.guest.r11, 0x246u);
+    }
+}
+
 TEST_F(PvCpu, bad_stacks_crash_the_guest) {
     for (u64 sp : {u64{0}, u64{0x8000}, layout::hypervisor_start + 64, layout::hypervisor_end, PvGuest::va(3) + 512}) {
         g.domain->shutting_down = false;
