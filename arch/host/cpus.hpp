@@ -28,8 +28,8 @@ inline Environment environment;
 
 PerCpu& per_cpu(CpuId cpu);
 
-// Runs `tasks[i]` on CPU i, all at once: at every interleave() (copies, preemption points, waiting for locks and flushes, and
-// function entries of instrumented code) `choose(n)` says which of the n CPUs that can go on does.
+// Runs `tasks[i]` on CPU i, all at once: at every interleave() (copies, changes of the M2P, preemption points, waiting for locks
+// and flushes, and function entries of instrumented code) `choose(n)` says which of the n CPUs that can go on does.
 void run_at_once(std::vector<std::function<void()>> tasks, const std::function<u32(u32)>& choose);
 
 // While tasks run at once: other CPUs also act at entries of functions in code built with -finstrument-functions (the page

@@ -80,6 +80,7 @@ Mfn gfn_to_mfn(Domain&, Gfn gfn) {
     return Mfn(gfn.raw);
 }
 void set_m2p(Mfn mfn, u64 pfn) {
+    host::interleave();
     if (mfn.raw < layout::frame_count()) layout::m2p()[mfn.raw] = pfn;
 }
 u64 get_m2p(Mfn mfn) {

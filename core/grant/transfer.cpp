@@ -14,11 +14,11 @@ Status hand_over(Domain& from, Domain* to, u32 ref, PageInfo& page) {
     if (table.version() == 1 && mfn.raw >> 32 != 0) return GNTST_address_too_big;
     u64 gfn = 0;
     if (table.commit_transfer(ref, from.id, gfn) != GNTST_okay) return GNTST_general_error;
+    port::set_m2p(mfn, gfn);  // while the frame is ours: `to` may guess it, and let go of it as soon as it can
     if (!attach_domain_page(*to, page)) {
         table.cancel_transfer(ref);
         return GNTST_general_error;
     }
-    port::set_m2p(mfn, gfn);
     table.complete_transfer(ref, mfn);
     return GNTST_okay;
 }

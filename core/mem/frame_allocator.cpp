@@ -22,14 +22,14 @@ unsigned zone_of(u64 index) {
     return static_cast<unsigned>(std::bit_width(index));
 }
 
-PageState free_state(unsigned order, u32 stamp) {
-    return {PageState::free_bit | (u64{order} << order_shift) | (u64{stamp} << stamp_shift)};
+PageState free_state(unsigned order, TlbStamp stamp) {
+    return {PageState::free_bit | (u64{order} << order_shift) | (u64{stamp.low} << stamp_shift)};
 }
 bool is_free_of_order(PageState s, unsigned order) {
     return s.has(PageState::free_bit) && ((s.raw >> order_shift) & 0x1f) == order;
 }
-u32 stamp_of(PageState s) {
-    return static_cast<u32>(s.raw >> stamp_shift);
+TlbStamp stamp_of(PageState s) {
+    return TlbStamp(s.raw >> stamp_shift);
 }
 
 PageInfo& info(u64 index) {
@@ -43,7 +43,7 @@ FrameAllocator& frames() {
     return instance;
 }
 
-void FrameAllocator::insert(u64 index, unsigned order, u32 stamp) {
+void FrameAllocator::insert(u64 index, unsigned order, TlbStamp stamp) {
     const unsigned zone = zone_of(index);
     u32& head = heads_[zone][order];
     info(index).store(free_state(order, stamp));
@@ -67,13 +67,12 @@ void FrameAllocator::unlink(u64 index, unsigned order) {
     info(index).store({0});
 }
 
-void FrameAllocator::free_block(u64 index, unsigned order, u32 stamp) {
+void FrameAllocator::free_block(u64 index, unsigned order, TlbStamp stamp) {
     while (order < max_order) {
         const u64 buddy = index ^ (u64{1} << order);
         if (buddy >= layout::frame_count() || zone_of(buddy) != zone_of(index) || !is_free_of_order(info(buddy).load(), order))
             break;
-        const u32 other = stamp_of(info(buddy).load());
-        if (static_cast<i32>(other - stamp) > 0) stamp = other;
+        stamp = TlbStamp::later(stamp, stamp_of(info(buddy).load()), port::tlb_clock());
         unlink(buddy, order);
         info(index).store({0});
         index &= ~(u64{1} << order);
@@ -91,7 +90,7 @@ void FrameAllocator::add(Mfn start, u64 count) {
         unsigned order = index == 0 ? 0 : static_cast<unsigned>(std::countr_zero(index));
         if (order > max_order) order = max_order;
         while ((u64{1} << order) > count) --order;
-        free_block(index, order, 0);
+        free_block(index, order, {});
         index += u64{1} << order;
         count -= u64{1} << order;
     }
@@ -102,7 +101,7 @@ Result<Mfn> FrameAllocator::allocate(unsigned order, unsigned address_bits) {
     const unsigned highest =
         address_bits >= page_shift + zones ? zones - 1 : (address_bits > page_shift ? address_bits - page_shift : 0);
     u64 index = 0;
-    u32 stamp = 0;
+    TlbStamp stamp;
     {
         Guard g(lock_);
         unsigned zone = highest + 1;
@@ -129,18 +128,18 @@ Result<Mfn> FrameAllocator::allocate(unsigned order, unsigned address_bits) {
     for (u64 i = 0; i < (u64{1} << order); ++i) {
         info(index + i).store({0});
         info(index + i).set_owner(domid_invalid);
-        info(index + i).set_tlb_stamp(0);
+        info(index + i).set_tlb_stamp({});
     }
     return Mfn(index);
 }
 
 void FrameAllocator::release(Mfn start, unsigned order) {
     Guard g(lock_);
-    free_block(start.raw, order, port::tlb_clock());
+    free_block(start.raw, order, TlbStamp(port::tlb_clock()));
     free_ += u64{1} << order;
 }
 
-void FrameAllocator::free_run(u64 start, u64 count, u32 stamp) {
+void FrameAllocator::free_run(u64 start, u64 count, TlbStamp stamp) {
     free_ += count;
     for (u64 at = start, end = start + count; at < end;) {
         const unsigned fits = static_cast<unsigned>(std::bit_width(end - at)) - 1;
@@ -154,13 +153,13 @@ Result<Mfn> FrameAllocator::allocate_run(u64 count) {
     const unsigned order = static_cast<unsigned>(std::bit_width(count - 1));
     const Mfn start = TRY(allocate(order));
     Guard g(lock_);
-    free_run(start.raw + count, (u64{1} << order) - count, 0);  // nobody used the rest: no translations to flush
+    free_run(start.raw + count, (u64{1} << order) - count, {});  // nobody used the rest: no translations to flush
     return start;
 }
 
 void FrameAllocator::release_run(Mfn start, u64 count) {
     Guard g(lock_);
-    free_run(start.raw, count, port::tlb_clock());
+    free_run(start.raw, count, TlbStamp(port::tlb_clock()));
 }
 
 u64 FrameAllocator::free_frames_between(unsigned from_bits, unsigned to_bits) const {

@@ -35,10 +35,10 @@ class FrameAllocator {
    private:
     static constexpr unsigned zones = 41;
 
-    void insert(u64 index, unsigned order, u32 stamp) XYLEM_REQUIRES(lock_);
+    void insert(u64 index, unsigned order, TlbStamp stamp) XYLEM_REQUIRES(lock_);
     void unlink(u64 index, unsigned order) XYLEM_REQUIRES(lock_);
-    void free_block(u64 index, unsigned order, u32 stamp) XYLEM_REQUIRES(lock_);
-    void free_run(u64 start, u64 count, u32 stamp) XYLEM_REQUIRES(lock_);
+    void free_block(u64 index, unsigned order, TlbStamp stamp) XYLEM_REQUIRES(lock_);
+    void free_run(u64 start, u64 count, TlbStamp stamp) XYLEM_REQUIRES(lock_);
 
     mutable Spinlock lock_;
     std::array<std::array<u32, max_order + 1>, zones> heads_ XYLEM_GUARDED_BY(lock_){};  // index + 1; 0 = empty

@@ -113,7 +113,7 @@ Result<> Exchange::detach_inputs() {
 
 Result<> Exchange::allocate_outputs() {
     for (u64 e = 0; e < outputs_; ++e) {
-        const auto mfn = allocate_domain_pages(*domain_, out_order_, address_bits_);
+        const auto mfn = allocate_domain_pages(*domain_, out_order_, {.address_bits = address_bits_, .pfn = gfns_[e]});
         if (!mfn) {
             undo_outputs(e);
             return fail(mfn.error());
@@ -138,8 +138,6 @@ Result<> Exchange::do_chunk(u64 chunk) {
         undo_inputs(pages_);
         return told;
     }
-    for (u64 e = 0; e < outputs_; ++e)
-        for (u64 i = 0; i < u64{1} << out_order_; ++i) port::set_m2p(Mfn(mfns_[e]) + i, gfns_[e] + i);
     for (u64 i = 0; i < pages_; ++i) free_detached_page(*input_page(i));
     return {};
 }

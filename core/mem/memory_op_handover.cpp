@@ -25,7 +25,7 @@ Result<> detach_domain_page(Domain& domain, PageInfo& page) {
         }
     } while (!page.swap(s, PageState{}));
     page.set_owner(domid_invalid);
-    page.set_tlb_stamp(port::tlb_clock());
+    page.set_tlb_stamp(TlbStamp(port::tlb_clock()));
     domain.total_pages.fetch_sub(1, std::memory_order_relaxed);
     return {};
 }

@@ -72,10 +72,9 @@ Result<long> count_or(u64 done, Errno reason) {
 u32 allocate_piece(const Extents& e, std::span<u64> want, bool populate, Pace& pace) {
     u32 made = 0;
     for (u64& slot : want) {
-        const auto mfn = allocate_domain_pages(*e.domain, e.order, e.address_bits);
+        const u64 pfn = populate ? slot : invalid_m2p_entry;
+        const auto mfn = allocate_domain_pages(*e.domain, e.order, {.address_bits = e.address_bits, .pfn = pfn});
         if (!mfn) break;
-        if (populate)
-            for (u64 i = 0; i < e.pages(); ++i) port::set_m2p(*mfn + i, slot + i);
         slot = mfn->raw;
         ++made;
         if (!pace.did(e.pages())) break;

@@ -10,8 +10,12 @@
 
 #include "abi/xen.hpp"
 #include "base/types.hpp"
+#include "core/mem/tlb_stamp.hpp"
 
 namespace xylem {
+
+// The machine-to-physical table's word for frames that are no guest's memory.
+inline constexpr u64 invalid_m2p_entry = ~u64{0};
 
 enum class PageType : u8 { none = 0, l1 = 1, l2 = 2, l3 = 3, l4 = 4, segment_descriptors = 5, writable = 6 };
 
@@ -66,8 +70,8 @@ class PageInfo {
     // Allocated frames only.
     DomId owner() const { return DomId(owner_); }
     void set_owner(DomId d) { owner_ = d.raw; }
-    u32 tlb_stamp() const { return tlb_stamp_; }
-    void set_tlb_stamp(u32 s) { tlb_stamp_ = s; }
+    TlbStamp tlb_stamp() const { return tlb_stamp_; }
+    void set_tlb_stamp(TlbStamp s) { tlb_stamp_ = s; }
 
     // The heap's frames only: how many pieces of the frame are in use.
     u16& pieces() { return pieces_; }
@@ -85,7 +89,7 @@ class PageInfo {
         struct {
             u16 owner_;
             u16 pieces_;
-            u32 tlb_stamp_;
+            TlbStamp tlb_stamp_;
         };
     };
 };

@@ -92,7 +92,7 @@ Result<> get_type_use(PageInfo& page, PageType type) {
 }
 
 void drop_first_use(PageInfo& page) {
-    page.set_tlb_stamp(port::tlb_clock());
+    page.set_tlb_stamp(TlbStamp(port::tlb_clock()));
     page.fetch_sub(PageState::one_type_use);
 }
 
@@ -101,7 +101,7 @@ void put_type_use(PageInfo& page) {
     for (;;) {
         if (s.type_uses() == 1) {
             if (s.type() == PageType::writable) {
-                page.set_tlb_stamp(port::tlb_clock());
+                page.set_tlb_stamp(TlbStamp(port::tlb_clock()));
             } else {
                 // The last use of a checked table: from now on nobody gets a new one until it is taken apart.
                 if (!page.swap(s, s.without(PageState::validated_bit))) continue;
@@ -150,7 +150,7 @@ bool get_writable(PageInfo& page, DomId owner) {
 void put_writable(PageInfo& page) {
     PageState s = page.load();
     do {
-        if (s.type_uses() == 1) page.set_tlb_stamp(port::tlb_clock());
+        if (s.type_uses() == 1) page.set_tlb_stamp(TlbStamp(port::tlb_clock()));
     } while (!page.swap(s, s.minus(PageState::one_reference + PageState::one_type_use)));
     if (s.references() == 1) free_page(page);
 }
@@ -169,25 +169,25 @@ void* WritablePage::address() const {
 
 void give_frame_to(PageInfo& page, Domain& domain) {
     page.set_owner(domain.id);
-    page.set_tlb_stamp(0);
+    page.set_tlb_stamp({});
     page.store({PageState::one_reference | PageState::owned_bit | PageState::counted_bit});
 }
 
-Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits, Contents contents) {
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, const Wish& wish) {
     const u64 count = u64{1} << order;
     const u64 before = domain.total_pages.fetch_add(count, std::memory_order_relaxed);
     if (before + count > domain.max_pages.load(std::memory_order_relaxed)) {
         domain.total_pages.fetch_sub(count, std::memory_order_relaxed);
         return fail(XEN_ENOMEM);
     }
-    const Result<Mfn> mfn = frames().allocate(order, address_bits);
+    const Result<Mfn> mfn = frames().allocate(order, wish.address_bits);
     if (!mfn) {
         domain.total_pages.fetch_sub(count, std::memory_order_relaxed);
         return mfn;
     }
     for (u64 i = 0; i < count; ++i) {
-        port::set_m2p(*mfn + i, invalid_m2p_entry);
-        if (contents == Contents::cleared) clear_frame(*mfn + i);
+        port::set_m2p(*mfn + i, wish.pfn == invalid_m2p_entry ? invalid_m2p_entry : wish.pfn + i);
+        if (wish.contents == Contents::cleared) clear_frame(*mfn + i);
         give_frame_to(*find_page(*mfn + i), domain);
     }
     return mfn;
@@ -228,7 +228,7 @@ Result<Mfn> allocate_shared_frame(Domain& domain, bool writable) {
 void release_shared_frame(Mfn mfn) {
     PageInfo& page = *find_page(mfn);
     page.set_owner(domid_invalid);  // whoever still maps it may go on, nobody new gets in
-    page.set_tlb_stamp(port::tlb_clock());
+    page.set_tlb_stamp(TlbStamp(port::tlb_clock()));
     page.fetch_sub(PageState::one_type_use);
     put_reference(page);
 }

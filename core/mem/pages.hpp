@@ -56,12 +56,17 @@ class WritablePage {
 };
 
 // --- ownership (the only functions that change owners; they keep the M2P in step) ---------------------------------------------
-// Gives 2^order fresh frames from the allocator to the domain: one reference each, type none, m2p = invalid. `as_they_are` is
-// for frames that are about to be filled by us: what a former owner left there is nobody else's to see.
-// XEN_ENOMEM: no memory, or the domain is at its maximum.
+// `as_they_are` is for frames that are about to be filled by us: what a former owner left there is nobody else's to see.
 enum class Contents : u8 { cleared, as_they_are };
-Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, unsigned address_bits = 64,
-                                  Contents contents = Contents::cleared);
+struct Wish {
+    unsigned address_bits = 64;
+    Contents contents = Contents::cleared;
+    u64 pfn = invalid_m2p_entry;  // the first frame's M2P entry
+};
+// Gives 2^order fresh frames from the allocator to the domain: one reference each, type none. The M2P is written before the
+// frames are the domain's: it may guess them and let go of them at once, and then the entry is somebody else's.
+// XEN_ENOMEM: no memory, or the domain is at its maximum.
+Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, const Wish& wish = {});
 // The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes; until then it
 // counts as the domain's memory: who keeps mappings of what it gave back must not get more for it.
 // XEN_EINVAL where the frame is not the domain's or was let go before.

@@ -9,8 +9,6 @@ namespace xylem {
 
 struct Domain;
 
-inline constexpr u64 invalid_m2p_entry = ~u64{0};
-
 // One more use as `type`; the caller holds a reference. The first use validates the contents (long, may yield to other vCPUs):
 // no locks. XEN_EBUSY: in use as another type; or whatever validation says.
 Result<> get_type_use(PageInfo& page, PageType type);

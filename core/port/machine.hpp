@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "core/mem/tlb_stamp.hpp"
 
 namespace xylem {
 struct Vcpu;
@@ -44,9 +45,9 @@ u64 get_m2p(Mfn mfn);
 
 // --- TLBs -----------------------------------------------------------------------------------------------------------------
 // The flush clock counts whole-TLB flushes. A frame whose last use ended at `stamp` is clean on a CPU that flushed later.
-u32 tlb_clock();
+TlbTime tlb_clock();
 // Returns when no CPU can hold a translation made before `stamp` (sends IPIs where needed). Interrupts on, no locks held
 // by the caller that an interrupt handler takes.
-void flush_stale_tlbs(u32 stamp);
+void flush_stale_tlbs(TlbStamp stamp);
 
 }  // namespace xylem::port

@@ -70,7 +70,7 @@ void fill_up(Domain& d, u64 target) {
         const u64 left = target > memory.pages() ? target - memory.pages() : 0;
         if (left == 0) return;
         while ((u64{1} << order) > left) --order;
-        const Result<Mfn> run = allocate_domain_pages(d, order, 64, Contents::as_they_are);
+        const Result<Mfn> run = allocate_domain_pages(d, order, {.contents = Contents::as_they_are});
         if (run) {
             memory.add_run(*run, u64{1} << order);
         } else if (order-- == 0) {

@@ -151,7 +151,8 @@ class Game {
         constexpr u64 words[] = {0, 0x100, 0xe033, 0xe030, 0x23, 0x1234, 0x8000'0000'0000'0000, 0x7fff'ffff'ffff, ~u64{0}, 0x246};
         v.guest.rsp = PvGuest::va(PvGuest::stacks) + 0x400;
         u64 picks = u64{s.b} << 16 | u64{s.c} << 8 | s.d;
-        for (u64 i = 3; i < 9; ++i, picks /= std::size(words)) (void)guest_store(v.guest.rsp + i * 8, &words[picks % std::size(words)], 8);
+        for (u64 i = 3; i < 9; ++i, picks /= std::size(words))
+            (void)guest_store(v.guest.rsp + i * 8, &words[picks % std::size(words)], 8);
         world_.call(__HYPERVISOR_iret);
         if (v.kernel_mode != 0 && (s.b & 1) != 0 && v.user_root != 0) pv::enter_user_mode(v);
     }

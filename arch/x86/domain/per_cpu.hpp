@@ -6,6 +6,7 @@
 
 #include "arch/x86/entry/offsets.h"
 #include "base/types.hpp"
+#include "core/mem/tlb_stamp.hpp"
 #include "core/port/sched.hpp"
 #include "core/recorder/ring.hpp"
 #include "cpu/current.hpp"
@@ -38,8 +39,8 @@ struct PerCpu {
     Vcpu* running = nullptr;  // whose registers the CPU holds
     u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window
     u64 gdt_page_mfn = 0;
-    u64 tsc_aux = ~u64{0};               // what the MSR holds; all ones: nobody knows
-    std::atomic<u32> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush
+    u64 tsc_aux = ~u64{0};                   // what the MSR holds; all ones: nobody knows
+    std::atomic<TlbTime> last_tlb_flush{0};  // tlb clock at this CPU's last whole flush
 };
 
 inline constexpr unsigned max_cpus = 256;

@@ -13,8 +13,9 @@
 namespace xylem {
 namespace {
 
-// Counts whole flushes of any CPU. A CPU whose last flush is later than a stamp holds nothing older than the stamp.
-constinit std::atomic<u32> flush_clock{1};
+// Counts whole flushes of any CPU. A CPU whose last flush is later than a stamp holds nothing older than the stamp. The clock
+// starts just before its lower half turns over, so that every machine and every test sees that happen.
+constinit std::atomic<TlbTime> flush_clock{0xffff'ff01};
 
 // One request at a time; every CPU asked clears its bit when it has flushed.
 struct Request {
@@ -28,7 +29,7 @@ constinit Request request;
 // Loads CR3 and notes when. The time is taken before the flush: an entry that is removed while we are between the two gets a
 // stamp that is not older, and the CPU counts as stale. Taken afterwards, it would count as clean with what it cached since.
 void flush_and_note(PerCpu& cpu, u64 cr3) {
-    const u32 time = flush_clock.fetch_add(1, std::memory_order_acq_rel) + 1;
+    const TlbTime time = flush_clock.fetch_add(2, std::memory_order_acq_rel) + 2;
     cpu::write_cr3(cr3);
     cpu.last_tlb_flush.store(time, std::memory_order_release);
 }
@@ -106,17 +107,17 @@ void on_tlb_flush_ipi() {
 
 namespace port {
 
-u32 tlb_clock() {
-    return flush_clock.load(std::memory_order_relaxed);
+TlbTime tlb_clock() {
+    return flush_clock.load(std::memory_order_acquire);
 }
 
-void flush_stale_tlbs(u32 stamp) {
-    if (stamp == 0) return;
+void flush_stale_tlbs(TlbStamp stamp) {
+    const TlbTime last_use = stamp.at(tlb_clock());
+    if (last_use == 0) return;
     sched::CpuMask stale;
     bool any = false;
     for (u32 i = 0; i < online_cpus(); ++i) {
-        // Later than the stamp, modulo 2^32: clean.
-        if (static_cast<i32>(cpu_by_id(CpuId(i))->last_tlb_flush.load(std::memory_order_acquire) - stamp) > 0) continue;
+        if (cpu_by_id(CpuId(i))->last_tlb_flush.load(std::memory_order_acquire) > last_use) continue;
         stale.set(CpuId(i));
         any = true;
     }

@@ -2,65 +2,21 @@
 // The MMU hypercalls of PV guests [ABI.md 3] on simulated CPUs. Every test ends with the page check and the TLB oracle.
 #include <gtest/gtest.h>
 
-#include "abi/errno.hpp"
 #include "arch/host/memory.hpp"
-#include "arch/host/pv.hpp"
 #include "arch/x86/mm/tlb.hpp"
 #include "arch/x86/pv/guest_entry.hpp"
 #include "arch/x86/pv/mmu.hpp"
-#include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "arch/x86/pv/vcpu_context.hpp"
 #include "core/mem/pages.hpp"
 #include "core/mem/table_types.hpp"
 #include "core/port/guest_map.hpp"
+#include "tests/unit/arch/pv_world.hpp"
 
 namespace xylem::host {
 namespace {
 
 using namespace pv;
-
-constexpr u64 rw = bits::present | bits::writable | bits::user;
-constexpr u64 ro = bits::present | bits::user;
-
-class PvMmu : public testing::Test {
-   protected:
-    ~PvMmu() override { EXPECT_EQ(w.check(), ""); }
-
-    static long error(Errno e) { return to_hypercall_result(e); }
-    PageState state(const PvGuest& who, u32 frame) { return find_page(who.frames[frame])->load(); }
-    long update(u64 ptr, u64 val, u64 foreign = DOMID_SELF, u32* done = nullptr) {
-        PvGuest& me = running();
-        const mmu_update u{ptr, val};
-        const u64 at = w.put(me, u);
-        w.put(me, u32{77}, 64);
-        const long r = w.call(__HYPERVISOR_mmu_update, at, 1, at + 64, foreign);
-        if (done != nullptr) *done = static_cast<u32>(me.words(PvGuest::arguments)[8]);
-        return r;
-    }
-    long set_l1(u32 index, u64 entry, u64 command = MMU_NORMAL_PT_UPDATE) {
-        return update(running().slot(PvGuest::l1, index).raw | command, entry);
-    }
-    u64 l1_entry(u32 index) { return running().words(PvGuest::l1)[index]; }
-    long ext(u32 cmd, u64 arg1 = 0, u64 arg2 = 0) {
-        mmuext_op op{};
-        op.cmd = cmd;
-        op.arg1.mfn = arg1;
-        op.arg2.src_mfn = arg2;
-        return w.call(__HYPERVISOR_mmuext_op, w.put(running(), op), 1, 0, DOMID_SELF);
-    }
-    long va_mapping(u32 page, u64 entry, u64 flags = 0) {
-        return w.call(__HYPERVISOR_update_va_mapping, PvGuest::va(page), entry, flags);
-    }
-    PvGuest& running() { return *w.guests[current_arch().vcpu->domain.id.raw]; }
-    // The data frame is a table from now on: not mapped writable any more.
-    void protect(u32 frame) { ASSERT_EQ(va_mapping(frame, running().entry(frame, ro), UVMF_INVLPG | UVMF_ALL), 0); }
-    bool store(u64 va, u64 value) { return guest_store(va, &value, sizeof value).ok; }
-
-    PvWorld w{2};
-    PvGuest& dom0 = w.add_guest();
-    PvGuest& g = w.add_guest(2);
-};
 
 TEST_F(PvMmu, a_root_makes_every_table_below_it_typed) {
     EXPECT_EQ(state(g, 0).type(), PageType::l4);
@@ -282,7 +238,7 @@ TEST_F(PvMmu, a_forgotten_flush_is_seen_by_the_oracle) {
     ASSERT_TRUE(store(PvGuest::va(8), 2));
     w.run(g, 0, 0);
     EXPECT_EQ(va_mapping(8, 0), 0);
-    find_page(g.frames[8])->set_tlb_stamp(0);  // as if nobody had written down when
+    find_page(g.frames[8])->set_tlb_stamp({});  // as if nobody had written down when
     EXPECT_EQ(ext(MMUEXT_PIN_L1_TABLE, g.frames[8].raw), 0);
     EXPECT_NE(check_tlbs(), "");
     machine.cpu = CpuId(1);
@@ -360,57 +316,6 @@ TEST_F(PvMmu, xsa_299_a_validation_that_fails_leaves_nothing_behind) {
     EXPECT_EQ(state(g, 8).type_uses(), 0u);
     g.words(8)[100] = 0;
     EXPECT_EQ(ext(MMUEXT_PIN_L1_TABLE, g.frames[8].raw), 0);
-}
-
-TEST_F(PvMmu, xsa_045_long_operations_let_others_in_and_finish) {
-    protect(8);
-    g.words(8)[0] = g.entry(1, rw);
-    u32 turns = 0;
-    bool done = false;
-    run_at_once({[&] {
-                     mmuext_op op{};
-                     op.cmd = MMUEXT_PIN_L4_TABLE;
-                     op.arg1.mfn = g.frames[8].raw;
-                     EXPECT_EQ(w.call(__HYPERVISOR_mmuext_op, w.put(g, op), 1, 0, DOMID_SELF), 0);
-                     done = true;
-                 },
-                 [&] {
-                     while (!done) {
-                         ++turns;
-                         interleave();
-                     }
-                 }},
-                [n = 0u](u32) mutable { return n++; });
-    EXPECT_GT(turns, 1u);
-}
-
-TEST_F(PvMmu, xsa_401_two_cpus_cannot_make_a_page_writable_and_a_table) {
-    for (u64 seed = 1; seed < 300; ++seed) {
-        w.run(g, 1, 1);
-        w.run(g, 0, 0);
-        ASSERT_EQ(va_mapping(8, 0, UVMF_INVLPG | UVMF_ALL), 0);
-        interleave_at_function_entries(2, seed * 0x9e3779b97f4a7c15);
-        mmuext_op op{};
-        op.cmd = MMUEXT_PIN_L1_TABLE;
-        op.arg1.mfn = g.frames[8].raw;
-        const u64 at = w.put(g, op);
-        long pinned = 1, mapped = 1;
-        u64 x = seed;
-        run_at_once({[&] { pinned = w.call(__HYPERVISOR_mmuext_op, at, 1, 0, DOMID_SELF); },
-                     [&] {
-                         mapped = w.call(__HYPERVISOR_update_va_mapping, PvGuest::va(8), g.entry(8, rw), 0);
-                         (void)store(PvGuest::va(8), g.entry(3, rw));
-                         if (mapped == 0) (void)w.call(__HYPERVISOR_update_va_mapping, PvGuest::va(8), 0, 0);
-                     }},
-                    [&x](u32) { return static_cast<u32>((x = x * 6364136223846793005 + 1) >> 33); });
-        interleave_at_function_entries(0, 1);
-        ASSERT_EQ(w.check(), "") << seed;
-        EXPECT_TRUE(pinned == 0 || mapped == 0);
-        if (pinned == 0) {
-            EXPECT_EQ(ext(MMUEXT_UNPIN_TABLE, g.frames[8].raw), 0);
-        }
-        g.words(8)[0] = 0;
-    }
 }
 
 TEST_F(PvMmu, xsa_402_only_those_with_devices_choose_caching) {
