@@ -125,12 +125,12 @@ Result<long> register_info(Vcpu& v, u64 arg) {
         Guard guard(d.lock);
         if (v.info_page) return fail(XEN_EINVAL);
         auto* to = reinterpret_cast<vcpu_info*>(static_cast<u8*>(page.address()) + op.offset);
-        if (v.info == &d.dummy_vcpu_info) {
-            *to = vcpu_info{};
-            to->evtchn_upcall_mask = 1;
-        } else {
-            *to = *v.info;
-        }
+        vcpu_info now{};
+        if (v.info == &d.dummy_vcpu_info)
+            now.evtchn_upcall_mask = 1;
+        else
+            now = *v.info;  // by a copy: both may overlap in shared_info
+        *to = now;
         v.info_page = std::move(page);
         __atomic_store_n(&v.info, to, __ATOMIC_SEQ_CST);
         __atomic_store_n(&to->evtchn_pending_sel, ~xen_ulong_t{0}, __ATOMIC_SEQ_CST);

@@ -162,6 +162,17 @@ TEST_F(PvCpu, xsa_007_an_address_from_the_guest_is_never_returned_to_by_sysret) 
     }
 }
 
+TEST_F(PvCpu, vcpu_info_may_move_within_shared_info) {
+    auto* shared = reinterpret_cast<u8*>(g.domain->shared);
+    v.vcpu->info->arch.cr2 = 0x4242;
+    vcpu_register_vcpu_info op{};
+    op.mfn = g.domain->shared_mfn.raw;
+    op.offset = 0x30;  // over its own second half
+    ASSERT_EQ(w.call(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, w.put(g, op)), 0);
+    EXPECT_EQ(reinterpret_cast<u8*>(v.vcpu->info), shared + 0x30);
+    EXPECT_EQ(v.vcpu->info->arch.cr2, 0x4242u);
+}
+
 TEST_F(PvCpu, bad_stacks_crash_the_guest) {
     for (u64 sp : {u64{0}, u64{0x8000}, layout::hypervisor_start + 64, layout::hypervisor_end, PvGuest::va(3) + 512}) {
         g.domain->shutting_down = false;
