@@ -279,16 +279,11 @@ u32 Table::ports_in_use() {
 // --- the whole table -----------------------------------------------------------------------------------------------------------
 
 void Table::close_ports() {
-    for (u32 port = 1; port < fifo_ports; ++port) {
-        if (port % channels_per_bucket == 0) port::preemption_point();
-        Channel* channel = find(Port(port));
-        if (channel == nullptr) {  // none in this bucket
-            port |= channels_per_bucket - 1;
-            continue;
-        }
-        const State state = channel->now();
-        if (state != State::free && state != State::reserved) (void)close(Port(port));
-    }
+    for_each_channel([this](const Channel& channel) {
+        if (channel.port % channels_per_bucket == 0) port::preemption_point();
+        const State state = channel.now();
+        if (state != State::free && state != State::reserved) (void)close(Port(channel.port));
+    });
 }
 
 // No port is in use: nobody is looking at words or queues.
@@ -320,19 +315,15 @@ void Table::close_all() {
 
 // What was pending or masked stays so: words get it as soon as they exist.
 void Table::migrate_to_fifo(Fifo& f) {
-    for (u32 port = 1; port < two_level_ports; ++port) {
-        Channel* channel = find(Port(port));
-        if (channel == nullptr) {
-            port |= channels_per_bucket - 1;
-            continue;
-        }
-        if (channel->now() == State::free) continue;
+    for_each_channel([&](Channel& channel) {
+        const u32 port = channel.port;
+        if (port == 0 || port >= two_level_ports || channel.now() == State::free) return;
         DomainRef keep;
-        BothEnds ends(*channel, keep);  // who raised it in the old way is done; from now on it is raised in the new way
+        BothEnds ends(channel, keep);  // who raised it in the old way is done; from now on it is raised in the new way
         const bool pending = test_and_clear(owner_.shared->evtchn_pending[port / 64], port % 64);
         const bool masked = test(owner_.shared->evtchn_mask[port / 64], port % 64);
-        f.keep_early(*channel, static_cast<u8>((pending ? Channel::early_pending : 0) | (masked ? Channel::early_masked : 0)));
-    }
+        f.keep_early(channel, static_cast<u8>((pending ? Channel::early_pending : 0) | (masked ? Channel::early_masked : 0)));
+    });
 }
 
 Result<> Table::init_control(VcpuId vcpu, Gfn gfn, u32 offset) {
@@ -372,9 +363,9 @@ Result<> Table::expand_array(Gfn gfn) {
 
 // --- tests ---------------------------------------------------------------------------------------------------------------------
 
-bool Table::channel_is_consistent(Channel& channel) {
+bool Table::channel_is_consistent(Channel& channel, bool guest_wrote_words) {
     switch (channel.now()) {
-        case State::free: return channel.peer.channel == nullptr && !channel_pending(channel);
+        case State::free: return channel.peer.channel == nullptr && (guest_wrote_words || !channel_pending(channel));
         case State::reserved: return channel.port == 0;
         case State::interdomain: {
             const Channel& other = *channel.peer.channel;
@@ -392,20 +383,18 @@ bool Table::channel_is_consistent(Channel& channel) {
     return false;
 }
 
-bool Table::is_consistent() {
+bool Table::is_consistent(bool guest_wrote_words) {
     Guard guard(lock_);
     u32 in_use = 0;
-    for (u32 port = 0; port < fifo_ports; ++port) {
-        Channel* channel = find(Port(port));
-        if (channel == nullptr) {
-            port |= channels_per_bucket - 1;
-            continue;
-        }
-        if (channel->lock.is_locked() || !channel_is_consistent(*channel)) return false;
-        if (channel->now() != State::free && port != 0) ++in_use;
-        if (channel->now() == State::free && port < lowest_free_) return false;
-    }
-    return in_use == used_;
+    bool well = true;
+    const u32 first_free = lowest_free_;
+    for_each_channel([&](Channel& channel) {
+        const bool free = channel.now() == State::free;
+        if (!free && channel.port != 0) ++in_use;
+        if (channel.lock.is_locked() || !channel_is_consistent(channel, guest_wrote_words) || (free && channel.port < first_free))
+            well = false;
+    });
+    return well && in_use == used_;
 }
 
 }  // namespace xylem::evtchn

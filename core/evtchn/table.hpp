@@ -73,8 +73,9 @@ class Table {
     bool raise_pirq(Port port, Pirq pirq);
 
     void dump(text::Sink& out);
-    // Tests: every port's state agrees with its peer's and with the maps.
-    bool is_consistent();
+    // Tests: every port's state agrees with its peer's and with the maps; where the guest's words are its own work, they are not
+    // asked whether free ports are pending.
+    bool is_consistent(bool guest_wrote_words = false);
 
    private:
     static constexpr u32 channels_per_bucket = page_size / sizeof(Channel);
@@ -100,6 +101,17 @@ class Table {
             return nullptr;
         return &bucket->channels[port.raw % channels_per_bucket];
     }
+    // Every channel that was ever made, in the order of the ports. `visit` may yield.
+    template <class Visit>
+    void for_each_channel(Visit&& visit) {
+        for (const auto& slot : groups_) {
+            Group* group = slot.load(std::memory_order_acquire);
+            if (group == nullptr) continue;
+            for (const auto& place : group->buckets)
+                if (Bucket* bucket = place.load(std::memory_order_acquire); bucket != nullptr)
+                    for (Channel& channel : bucket->channels) visit(channel);
+        }
+    }
     Fifo* fifo() const { return fifo_.load(std::memory_order_acquire); }
 
     Result<Channel*> allocate() XYLEM_REQUIRES(lock_);
@@ -109,7 +121,7 @@ class Table {
     Result<> close_locked(Channel& channel, DomainRef& keep) XYLEM_REQUIRES(lock_);
     Result<> link(Channel& here, Table& remote, Channel& there) XYLEM_NO_ANALYSIS;
     void close_ports();
-    bool channel_is_consistent(Channel& channel);
+    bool channel_is_consistent(Channel& channel, bool guest_wrote_words);
     void migrate_to_fifo(Fifo& fifo) XYLEM_REQUIRES(lock_);
 
     // The channel stays in use meanwhile: its own or its peer's lock is held. Interrupts off.

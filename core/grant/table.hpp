@@ -89,8 +89,25 @@ class Table {
     void close();
 
     void dump(text::Sink& out);
-    // For tests and asserts: uses of all entries, by kind.
-    u64 uses_of(u32 ref);
+    u64 uses_of(u32 ref);  // by kind; for tests
+    // For audits: the frames of entries in use, each once per entry, and those the table itself consists of.
+    template <class Visit>
+    void for_each_frame_in_use(Visit&& visit) {
+        Guard guard(lock_);
+        u32 left = in_use_;
+        for (u32 ref = 0; left != 0; ++ref) {
+            const Active& a = active(ref);
+            if (a.pins == 0) continue;
+            --left;
+            if (a.kind != Grant::Kind::transitive) visit(Mfn(a.frame));
+        }
+    }
+    template <class Visit>
+    void for_each_own_frame(Visit&& visit) {
+        Guard guard(lock_);
+        for (u32 i = 0; i < frame_count_; ++i) visit(frames_[i].mfn);
+        for (u32 i = 0; i < status_count_; ++i) visit(status_[i].mfn);
+    }
 
    private:
     static constexpr u32 actives_per_frame = entries_per_frame_v1;  // enough for either version

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Hostile PV domains on simulated CPUs: MMU and CPU hypercalls, stores to page tables, mode switches, frames that come and go;
-// several CPUs at once, interleaved as the input says. After every step the page check and the TLB oracle must be content.
+// Hostile PV domains on simulated CPUs: MMU and CPU hypercalls, stores to page tables, mode switches, grants, event channels,
+// frames that come and go; several CPUs at once, interleaved as the input says. After every step the page check and the TLB
+// oracle must be content.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,24 +16,19 @@
 #include "arch/x86/pv/traps.hpp"
 #include "core/port/guest_map.hpp"
 #include "tests/fuzz/input.hpp"
+#include "tests/fuzz/pv_calls.hpp"
+#include "tests/fuzz/pv_sharing.hpp"
 
 namespace xylem::host {
 namespace {
 
 using fuzz::Input;
 
-constexpr u32 cpus = 3;
-constexpr u32 domains = 2;
-constexpr u32 vcpus = 2;
-constexpr u32 pages = 20;
-
-struct Step {
-    u8 kind, a, b, c, d;
-};
+constexpr u32 cpus = Board::cpus, domains = Board::domains, vcpus = Board::vcpus, pages = Board::pages;
 
 class Game {
    public:
-    explicit Game(Input in) : in_(in), world_(cpus) {
+    explicit Game(Input in) : in_(in) {
         for (u32 i = 0; i < domains; ++i) world_.add_guest(vcpus, pages);
         for (auto& g : world_.guests) {
             // A second address space, and code that stores: mov %rax,(%rdi).
@@ -44,6 +40,7 @@ class Game {
         }
         for (u32 c = 0; c < cpus; ++c) world_.run(*world_.guests[c / 2 % domains], c % 2, c);
         machine.cpu = CpuId(0);
+        sharing_.prepare();
     }
 
     void play() {
@@ -59,12 +56,12 @@ class Game {
                     if ((mask >> c & 1) == 0) continue;
                     const Step s{in_.byte(), in_.byte(), in_.byte(), in_.byte(), in_.byte()};
                     if (std::getenv("PV_FUZZ_TRACE") != nullptr)
-                        std::fprintf(stderr, "cpu %u: %u %u %u %u %u\n", c, s.kind % 18, s.a, s.b, s.c, s.d);
+                        std::fprintf(stderr, "cpu %u: %u %u %u %u %u\n", c, s.kind % kinds, s.a, s.b, s.c, s.d);
                     tasks[c] = [this, s] { act(s); };
                 }
                 run_at_once(std::move(tasks), [this](u32 count) { return in_.done() ? next_++ % count : in_.byte() % count; });
             }
-            if (const std::string wrong = world_.check(); !wrong.empty()) {
+            if (const std::string wrong = world_.check() + sharing_.check(); !wrong.empty()) {
                 std::fprintf(stderr, "after step %u: %s\n", n, wrong.c_str());
                 std::abort();
             }
@@ -73,17 +70,9 @@ class Game {
     }
 
    private:
-    PvGuest& mine() { return *world_.guests[current_arch().vcpu->domain.id.raw]; }
-
-    Mfn frame(u8 pick) {
-        if (pick >= 250) return pick == 250 ? Mfn(3) : pick == 251 ? Mfn(0xfffff) : world_.guests[pick & 1]->domain->shared_mfn;
-        if (pick >= 225) return world_.guests[pick & 1]->frames[pick % pages];
-        return mine().frames[pick % pages];
-    }
-    u64 entry(u8 pick, u8 flags) {
-        constexpr u64 sets[] = {7, 5, 3, 0x67, 0x65, 0x107, 0x87, 0x27, 0x1ff, u64{1} << 63 | 7, 0x207, 0x0, 0x17, 0x1f, 7, 7};
-        return maddr_of(frame(pick)).raw | sets[flags & 15];
-    }
+    PvGuest& mine() { return board_.mine(); }
+    Mfn frame(u8 pick) { return board_.frame(pick); }
+    u64 entry(u8 pick, u8 flags) { return board_.entry(pick, flags); }
     static u32 index(u8 pick) { return pick < 192 ? pick % (pages + 2) : pick < 224 ? 256 + pick % 17 : pick < 240 ? 4 : 511; }
 
     void store(u8 page, u8 at, u64 value) {
@@ -107,18 +96,18 @@ class Game {
         op.arg2.src_mfn = frame(s.c).raw;
         if (op.cmd == MMUEXT_INVLPG_LOCAL || op.cmd == MMUEXT_INVLPG_ALL) op.arg1.linear_addr = PvGuest::va(s.b % pages);
         if (op.cmd == MMUEXT_NEW_USER_BASEPTR && s.d < 32) op.arg1.mfn = 0;
-        with_arguments(op, [&](u64 at) { return world_.call(__HYPERVISOR_mmuext_op, at, 1, 0, DOMID_SELF); });
+        board_.with_arguments(op, [&](u64 at) { return world_.call(__HYPERVISOR_mmuext_op, at, 1, 0, DOMID_SELF); });
     }
     void mmu(const Step& s) {
         mmu_update u{};
         u.ptr = maddr_of(frame(s.a)).raw + index(s.b) * 8 + (s.kind & 64 ? s.d & 3 : 0);
         u.val = entry(s.c, s.d);
         const u64 foreign = s.kind & 128 ? world_.guests[s.kind >> 5 & 1]->domain->id.raw : u64{DOMID_SELF};
-        with_arguments(u, [&](u64 at) { return world_.call(__HYPERVISOR_mmu_update, at, 1, 0, foreign); });
+        board_.with_arguments(u, [&](u64 at) { return world_.call(__HYPERVISOR_mmu_update, at, 1, 0, foreign); });
     }
     void gdt(const Step& s) {
-        const u64 list[2] = {frame(s.a).raw, frame(s.b).raw};
-        with_arguments(list, [&](u64 at) { return world_.call(__HYPERVISOR_set_gdt, at, (s.c & 3) * 512u); });
+        const std::array<u64, 2> list{frame(s.a).raw, frame(s.b).raw};
+        board_.with_arguments(list, [&](u64 at) { return world_.call(__HYPERVISOR_set_gdt, at, (s.c & 3) * 512u); });
     }
     void exchange_frame(const Step& s) {
         PvGuest& g = mine();
@@ -157,19 +146,10 @@ class Game {
         if (v.kernel_mode != 0 && (s.b & 1) != 0 && v.user_root != 0) pv::enter_user_mode(v);
     }
 
-    // Through the argument page where it is still mapped; a hypercall of a guest without one fails, which is fine.
-    template <class T, class Call>
-    void with_arguments(const T& value, Call&& call) {
-        const u64 at = PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * 256;
-        if (current_arch().kernel_mode == 0) return;
-        (void)guest_store(at, &value, sizeof value);
-        (void)call(at);
-    }
-
     void act(const Step& s) {
         ArchVcpu& v = current_arch();
         u64 word = 0;
-        switch (s.kind % 18) {
+        switch (s.kind % kinds) {
             case 0:
             case 1: return mmu(s);
             case 2:
@@ -199,7 +179,10 @@ class Game {
             case 14: return map_foreign(s);
             case 15: return unmap_foreign(s);
             case 16: return to_user_and_back(s);
-            default: return both(s);
+            case 17: return both(s);
+            case 18: return calls_.any(s);
+            case 19: return calls_.several(s);
+            default: return sharing_.act(s.kind % kinds - own_kinds, s);
         }
     }
     // Pins a table the guest writes by itself first: contents from one byte.
@@ -219,8 +202,13 @@ class Game {
         machine.cpu = CpuId(0);
     }
 
+    static constexpr u32 own_kinds = 20, kinds = own_kinds + Sharing::moves;
+
     Input in_;
-    PvWorld world_;
+    Board board_;
+    PvWorld& world_ = board_.world;
+    Sharing sharing_{board_};
+    Calls calls_{board_};
     u32 next_ = 0;
 };
 

@@ -122,17 +122,13 @@ class Audit {
     }
 
     void count_grants(grant::Table& table) {
-        count_grant_frames(table, table.frames(), false);
-        count_grant_frames(table, table.version() == 2 ? table.status_frames() : 0, true);
-        const u32 refs = table.frames() * (table.version() == 2 ? 256 : 512);
-        for (u32 ref = 0; ref < refs; ++ref)
-            if (table.uses_of(ref) != 0) hold(table.frame_in_use(ref), false);
-    }
-
-    void count_grant_frames(grant::Table& table, u32 count, bool status) {
-        for (u32 i = 0; i < count; ++i) {
-            u64 mfn = 0;
-            if (table.list_frames(i, std::span(&mfn, 1), status)) hold(Mfn(mfn), true);
+        table.for_each_own_frame([this](Mfn mfn) { hold(mfn, true); });
+        table.for_each_frame_in_use([this](Mfn mfn) { hold(mfn, false); });
+        // What the domain mapped of others for its devices has no page-table entry: the handle holds it.
+        for (grant::Handle handle = 0; handle < table.maptrack().limit(); ++handle) {
+            const grant::Mapping m = table.maptrack().peek(handle);
+            if (m.granter != nullptr && (m.parts & grant::part::device) != 0)
+                hold(m.granter->grants->frame_in_use(m.ref), (m.parts & grant::part::readonly) == 0);
         }
     }
 

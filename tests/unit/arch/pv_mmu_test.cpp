@@ -8,6 +8,7 @@
 #include "arch/x86/pv/mmu.hpp"
 #include "arch/x86/pv/traps.hpp"
 #include "arch/x86/pv/vcpu_context.hpp"
+#include "core/grant/table.hpp"
 #include "core/mem/pages.hpp"
 #include "core/mem/table_types.hpp"
 #include "core/port/guest_map.hpp"
@@ -266,6 +267,30 @@ TEST_F(PvMmu, unknown_and_unsupported_mmuext_operations_say_so) {
     EXPECT_EQ(ext(MMUEXT_MARK_SUPER), error(XEN_EOPNOTSUPP));
     EXPECT_EQ(ext(14), error(XEN_ENOSYS));
     EXPECT_EQ(ext(MMUEXT_FLUSH_CACHE), error(XEN_EACCES));
+}
+
+// Every test ends with the page check: it has to know of these.
+TEST_F(PvMmu, the_page_check_counts_status_frames_of_a_table_that_went_back_to_version_1) {
+    for (u32 version : {2u, 1u})
+        EXPECT_EQ(w.call(__HYPERVISOR_grant_table_op, GNTTABOP_set_version, w.put(running(), gnttab_set_version{version}), 1), 0);
+    EXPECT_EQ(running().domain->grants->version(), 1u);
+}
+
+TEST_F(PvMmu, the_page_check_counts_what_is_mapped_for_devices) {
+    u64 mfn = 0;
+    ASSERT_TRUE(dom0.domain->grants->list_frames(0, std::span(&mfn, 1), false));
+    auto* entries = static_cast<grant_entry_v1_t*>(layout::direct_map(maddr_of(Mfn(mfn))));
+    for (u32 ref : {8u, 9u}) {
+        entries[ref] = {GTF_permit_access, g.domain->id.raw, static_cast<u32>(dom0.frames[ref].raw)};
+        gnttab_map_grant_ref op{};
+        op.flags = GNTMAP_device_map | (ref == 9 ? GNTMAP_readonly : 0);
+        op.ref = ref;
+        op.dom = dom0.domain->id.raw;
+        const u64 at = w.put(g, op);
+        ASSERT_EQ(w.call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, at, 1), 0);
+        EXPECT_EQ(w.check(), "") << ref;
+    }
+    EXPECT_EQ(g.domain->grants->maptrack().live(), 2u);
 }
 
 // --- rows of the security regression list

@@ -221,7 +221,7 @@ TEST_F(PvRaces, xsa_338_xsa_340_a_port_is_whole_when_it_can_be_found_and_stays) 
 
 TEST_F(PvRaces, xsa_344_closing_all_ports_lets_others_in) {
     run_guest_on_both();
-    for (u32 n = 0; n < 1000; ++n) ASSERT_TRUE(g.domain->events->bind_ipi(VcpuId(0)));
+    for (u32 n = 0; n < 3000; ++n) ASSERT_TRUE(g.domain->events->bind_ipi(VcpuId(0)));
     u32 turns = 0;
     bool done = false;
     evtchn_reset r{.dom = DOMID_SELF};
