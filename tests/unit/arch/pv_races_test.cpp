@@ -2,6 +2,7 @@
 // What two CPUs do at once, interleaved in as many ways as there are seeds.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
 
 #include "core/evtchn/table.hpp"
@@ -107,6 +108,38 @@ TEST_F(PvRaces, a_strangers_attempt_to_write_never_makes_a_pin_fail) {
         ASSERT_EQ(pinned, 0) << seed;
         ASSERT_EQ(ext(MMUEXT_UNPIN_TABLE, g.frames[8].raw), 0);
     }
+}
+
+TEST_F(PvRaces, a_walk_through_a_table_that_is_taken_apart_stays_in_memory) {
+    for (u32 table : {8u, 9u, 10u}) protect(table);
+    g.words(9)[0] = g.entry(8, rw);
+    const u64 link = g.entry(9, rw);
+    const u64 wild = u64{0xfffff} << page_shift | rw;  // no memory there
+    g.words(10)[0] = link;
+    ASSERT_EQ(update(g.slot(PvGuest::l4, 5).raw, g.entry(10, rw)), 0);
+    const u64 va = u64{5} << 39;
+    u32 refused = 0;
+    for (u64 seed = 1; seed < 300; ++seed) {
+        run_guest_on_both();
+        std::atomic<u32> calls = 0;
+        race(
+            seed,
+            [&] {
+                for (; calls < 4; ++calls) refused += w.call(__HYPERVISOR_update_va_mapping, va, 0, 0) != 0 ? 1 : 0;
+            },
+            [&] {
+                for (u32 n = 0; n < seed % 8; ++n) interleave();
+                interleave_at_function_entries(0, 1);  // in one go
+                ASSERT_EQ(update(g.slot(PvGuest::l4, 5).raw, 0), 0);
+                g.words(10)[0] = wild;
+                interleave_at_function_entries(2, seed);
+                const auto go_on = [&, before = calls.load()] { return calls == before && calls < 4; };
+                while (go_on()) interleave();
+                g.words(10)[0] = link;
+                ASSERT_EQ(update(g.slot(PvGuest::l4, 5).raw, g.entry(10, rw)), 0);
+            });
+    }
+    EXPECT_GT(refused, 10u);
 }
 
 // The domain guesses which frame it will get, and lets go of it before it is told.
