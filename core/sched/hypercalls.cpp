@@ -143,11 +143,12 @@ long sched_op(Vcpu& v, u64 command, u64 arg) {
     }
 }
 
+// A time that is negative to some kernels and far away to others: as on Xen, soon, but not at once.
+constexpr Nanos for_negative_timeouts = 100'000'000;
+
 long set_timer_op(Vcpu& v, u64 timeout) {
-    if (timeout == 0)
-        timer_set_here(v.singleshot, never);
-    else
-        timer_set_here(v.singleshot, static_cast<Nanos>(timeout));
+    const auto deadline = static_cast<Nanos>(timeout);
+    timer_set_here(v.singleshot, deadline == 0 ? never : deadline < 0 ? port::now() + for_negative_timeouts : deadline);
     return 0;
 }
 

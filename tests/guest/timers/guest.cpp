@@ -95,6 +95,9 @@ void single() {
     const Nanos deadline = time::now() + 10 * ms;
     until_fired([=] { story::succeeds("set_timer_op", set_timer_op(static_cast<u64>(deadline))); });
     story::is("set_timer_op/not early", fired_at >= deadline);
+    const Nanos start = time::now();
+    until_fired([] { story::succeeds("set_timer_op/negative", set_timer_op(~u64{0} - 5)); });
+    story::is("set_timer_op/negative is not at once", fired_at >= start + 90 * ms);
     // A busy guest is interrupted.
     before = fired;
     single_shot(time::now() + 5 * ms);

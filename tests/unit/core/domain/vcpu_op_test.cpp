@@ -84,6 +84,8 @@ TEST(VcpuOp, SingleshotTimer) {
         EXPECT_TRUE(v.singleshot.armed);
         EXPECT_EQ(set_timer_op(v, 0), 0);
         EXPECT_FALSE(v.singleshot.armed);
+        EXPECT_EQ(set_timer_op(v, (u64{1} << 63) + 1), 0);
+        EXPECT_EQ(v.singleshot.deadline, port::now() + 100 * ms);
     });
 }
 
