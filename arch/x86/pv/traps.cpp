@@ -34,7 +34,8 @@ bool handle_window_fault(ArchVcpu& v, u64 address) {
 void page_fault(ArchVcpu& v, u64 address) {
     const u32 error = v.guest.error_code;
     if (layout::in_hypervisor(address)) {
-        if (handle_window_fault(v, address)) return;
+        // Not the guest's own reading and writing there: the CPU looks selectors up with the hypervisor's rights.
+        if ((error & (fault::user | fault::reserved)) == 0 && handle_window_fault(v, address)) return;
     } else if ((error & (fault::present | fault::write | fault::fetch | fault::reserved)) == (fault::present | fault::write) &&
                v.kernel_mode != 0 && emulate_page_table_write(v, address)) {
         return;

@@ -73,6 +73,14 @@ void descriptors() {
 
 void selectors() {
     Gdt& gdt = Gdt::of_this_cpu();
+    // The table as the processor reads it is the hypervisor's memory.
+    static struct [[gnu::packed]] {
+        u16 limit;
+        u64 base;
+    } where;
+    if (!attempt([] { asm volatile("sgdt %0" : "=m"(where)); }))
+        story::traps("selector/table read at its address", attempt([] { (void)*reinterpret_cast<volatile u64*>(where.base); }),
+                     14, 1);
     story::is("selector/set", gdt.set(20, descriptor::data()).has_value() && gdt.set(21, descriptor::code64()).has_value());
     story::runs("selector/data of level 3", load_es(20 * 8 + 3));
     story::show_trap("selector/data of level 0", load_es(20 * 8));

@@ -162,6 +162,22 @@ TEST_F(PvCpu, xsa_007_an_address_from_the_guest_is_never_returned_to_by_sysret) 
     }
 }
 
+TEST_F(PvCpu, the_descriptor_windows_are_for_selectors_only) {
+    v.ldt_entries = 512;
+    v.ldt_base = PvGuest::va(11);
+    v.guest.error_code = 0;  // the CPU looks up selector 0x1000 of an empty page
+    handle_exception(v, x86::vector::page_fault, gdt_window(v.vcpu->id) + 0x1000);
+    EXPECT_EQ(v.guest.rip, 0x700du);
+    EXPECT_EQ(stack(8)[2], 0x1000u);
+    for (const u64 va : {gdt_window(v.vcpu->id) + 0x1000, ldt_window(v.vcpu->id)}) {
+        v.guest.error_code = x86::fault::user | x86::fault::present;  // the guest reads there
+        handle_exception(v, x86::vector::page_fault, va);
+        EXPECT_EQ(v.guest.rip, 0x700eu);
+        EXPECT_EQ(v.cr2, va);
+    }
+    v.ldt_entries = 0;
+}
+
 TEST_F(PvCpu, vcpu_info_may_move_within_shared_info) {
     auto* shared = reinterpret_cast<u8*>(g.domain->shared);
     v.vcpu->info->arch.cr2 = 0x4242;
