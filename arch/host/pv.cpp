@@ -119,7 +119,7 @@ PvGuest& PvWorld::add_guest(u32 vcpus, u32 pages) {
         v.arch->guest.rsp = v.arch->kernel_sp;
         v.arch->guest.cs = GUEST_CS64;
         v.arch->guest.ss = GUEST_DS;
-        v.initialised = true;
+        v.setup = Setup::done;
     }
     return g;
 }

@@ -167,7 +167,7 @@ Vcpu& World::add_vcpu(Domain& d, std::function<void()> guest) {
     v.info = &d.dummy_vcpu_info;
     make_fiber(v, std::move(guest));
     sched::add(v);
-    v.initialised = true;
+    v.setup = Setup::done;
     return v;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/control/vcpu_ops.hpp"
 
+#include "core/domain/vcpu_setup.hpp"
 #include "core/port/guest.hpp"
 #include "core/port/vcpu_state.hpp"
 #include "core/sched/hypercalls.hpp"
@@ -58,14 +59,12 @@ Result<> set_vcpu_context(Domain& d, const xen_domctl_vcpucontext& op) {
     if (!c) return fail(XEN_ENOMEM);
     TRY(from.read_many(c.get(), 1));
     const Still v = TRY(Still::hold(d, op.vcpu));
+    if (is_set_up(*v)) return port::set_vcpu_context(*v, *c);
+    VcpuSetup setup = TRY(VcpuSetup::begin(*v));
     TRY(port::set_vcpu_context(*v, *c));
-    if ((*v).initialised) return {};
     // Builders clear the shared page, the clock in it with the rest.
     if (op.vcpu == 0) port::publish_wall_clock(d);
-    {
-        Guard guard(d.lock);
-        (*v).initialised = true;
-    }
+    setup.succeed();
     if ((c->flags & VGCF_online) != 0) {
         start_default_periodic_timer(*v);
         sched::bring_up(*v);
@@ -78,7 +77,7 @@ Result<> get_vcpu_context(Domain& d, const xen_domctl_vcpucontext& op) {
     if (!c) return fail(XEN_ENOMEM);
     {
         const Still v = TRY(Still::hold(d, op.vcpu));
-        if (!(*v).initialised) return fail(XEN_ENODATA);
+        if (!is_set_up(*v)) return fail(XEN_ENODATA);
         port::get_vcpu_context(*v, *c);
     }
     return GuestPtr<vcpu_guest_context>(op.ctxt).write_many(c.get(), 1);

@@ -14,6 +14,9 @@ namespace xylem {
 struct Domain;
 struct ArchVcpu;
 
+// Whether a vCPU has the state that it begins with (core/domain/vcpu_setup.hpp).
+enum class Setup : u8 { none, under_way, done };
+
 struct Vcpu {
     Vcpu(Domain& d, VcpuId i) : domain(d), id(i) {}
 
@@ -25,8 +28,8 @@ struct Vcpu {
     // Written together with kick().
     std::atomic<u32> pending_work{0};
     VcpuId id;
-    ArchVcpu* arch = nullptr;  // owned; made and destroyed by arch/*/domain
-    bool initialised = false;  // VCPUOP_initialise or setvcpucontext happened (guarded by the domain's lock)
+    ArchVcpu* arch = nullptr;   // owned; made and destroyed by arch/*/domain
+    Setup setup = Setup::none;  // guarded by the domain's lock
 
     // --- shared with the guest -------------------------------------------------------------------------------------------
     WritablePage info_page;                 // keeps a registered vcpu_info mapped

@@ -2,6 +2,7 @@
 // Hypercall 24: what a guest does with its vCPUs.
 #include <algorithm>
 
+#include "core/domain/vcpu_setup.hpp"
 #include "core/evtchn/events.hpp"
 #include "core/port/guest.hpp"
 #include "core/sched/hypercalls.hpp"
@@ -34,19 +35,14 @@ void set_period(Vcpu& v, Nanos period) {
 }
 
 Result<long> initialise(Vcpu& v, u64 arg) {
-    {
-        Guard guard(v.domain.lock);
-        if (v.initialised) return fail(XEN_EEXIST);
-    }
+    VcpuSetup setup = TRY(VcpuSetup::begin(v));
     TRY(port::initialise_vcpu(v, arg));
+    setup.succeed();
     return 0;
 }
 
 Result<long> up(Vcpu& v) {
-    {
-        Guard guard(v.domain.lock);
-        if (!v.initialised) return fail(XEN_EINVAL);
-    }
+    if (!is_set_up(v)) return fail(XEN_EINVAL);
     sched::bring_up(v);
     return 0;
 }

@@ -40,6 +40,8 @@ Result<> attach_domain_page(Domain& domain, PageInfo& page, bool returning) {
     // For its former owner too: the frame forgets the type it had, and with it what was cached of it as that type.
     port::flush_stale_tlbs(page.tlb_stamp());
     give_frame_to(page, domain);
+    if (is_dying(domain)) [[unlikely]]
+        (void)release_domain_page(domain, page);  // it had the frame, and died
     return {};
 }
 

@@ -173,6 +173,11 @@ void give_frame_to(PageInfo& page, Domain& domain) {
     page.store({PageState::one_reference | PageState::owned_bit | PageState::counted_bit});
 }
 
+bool is_dying(const Domain& domain) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return domain.life.load() != Life::alive;
+}
+
 Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, const Wish& wish) {
     const u64 count = u64{1} << order;
     const u64 before = domain.total_pages.fetch_add(count, std::memory_order_relaxed);
@@ -189,6 +194,10 @@ Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, const Wish& wi
         port::set_m2p(*mfn + i, wish.pfn == invalid_m2p_entry ? invalid_m2p_entry : wish.pfn + i);
         if (wish.contents == Contents::cleared) clear_frame(*mfn + i);
         give_frame_to(*find_page(*mfn + i), domain);
+    }
+    if (is_dying(domain)) [[unlikely]] {
+        for (u64 i = 0; i < count; ++i) (void)release_domain_page(domain, *find_page(*mfn + i));
+        return fail(XEN_EINVAL);
     }
     return mfn;
 }

@@ -65,7 +65,7 @@ struct Wish {
 };
 // Gives 2^order fresh frames from the allocator to the domain: one reference each, type none. The M2P is written before the
 // frames are the domain's: it may guess them and let go of them at once, and then the entry is somebody else's.
-// XEN_ENOMEM: no memory, or the domain is at its maximum.
+// XEN_ENOMEM: no memory, or the domain is at its maximum. XEN_EINVAL: it is dying.
 Result<Mfn> allocate_domain_pages(Domain& domain, unsigned order, const Wish& wish = {});
 // The owner lets go: drops the allocation's reference (once). The frame is freed when the last reference goes; until then it
 // counts as the domain's memory: who keeps mappings of what it gave back must not get more for it.

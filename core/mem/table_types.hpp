@@ -26,6 +26,8 @@ void drop_first_use(PageInfo& page);
 
 // A frame out of the allocator becomes the domain's: one reference. Accounting is the caller's.
 void give_frame_to(PageInfo& page, Domain& domain);
+// To be asked after that: a domain that dies may have been searched for frames already, so that this one is to be let go of.
+bool is_dying(const Domain& domain);
 
 namespace port {
 // arch: checks the contents of a frame that is to be used as a page table or descriptor page and takes the references its

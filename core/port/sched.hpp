@@ -44,8 +44,8 @@ void update_vcpu_time(Vcpu& v);
 // Writes the secondary time area (Vcpu::time_guest_va) of the current vCPU. Unmapped areas are skipped silently.
 void publish_vcpu_time(Vcpu& v);
 
-// VCPUOP_initialise: reads a vcpu_guest_context at `context_va` of the current guest, then under the domain's lock refuses an
-// initialised vCPU (XEN_EEXIST), installs the context and sets Vcpu::initialised. XEN_EFAULT, XEN_EINVAL.
+// VCPUOP_initialise: reads a vcpu_guest_context at `context_va` of the current guest and installs it; the caller has the
+// vCPU's set-up (core/domain/vcpu_setup.hpp). XEN_EFAULT, XEN_EINVAL, XEN_ENOMEM.
 Result<> initialise_vcpu(Vcpu& v, u64 context_va);
 // vm_assist(runstate_update_flag) is on.
 bool runstate_update_flag(Domain& d);

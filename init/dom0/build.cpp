@@ -246,7 +246,7 @@ Domain& build(const UnpackedKernel& unpacked, const BootInfo& boot, const init::
     Vcpu& v = *d.vcpus[0];
     adopt_root(d, v, memory.at(l.tables_pfn));
     set_registers(v, l, kernel->entry);
-    v.initialised = true;
+    v.setup = Setup::done;
     return d;
 }
 

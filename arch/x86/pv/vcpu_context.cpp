@@ -139,7 +139,7 @@ Result<> set_vcpu_context(Vcpu& vcpu, const vcpu_guest_context& c) {
         return r;
     }
     if (!in_kernel && v.user_root == 0) {
-        if (!vcpu.initialised) release_resources(v);
+        if (vcpu.setup != Setup::done) release_resources(v);
         return fail(XEN_EINVAL);
     }
     if (vcpu.id == VcpuId(0)) set_vm_assist(vcpu.domain, c.vm_assist);
@@ -171,17 +171,7 @@ Result<> initialise_vcpu(Vcpu& v, u64 context_va) {
     OwnPtr<vcpu_guest_context> c = make_own<vcpu_guest_context>();
     if (!c) return fail(XEN_ENOMEM);
     TRY(GuestPtr<vcpu_guest_context>(context_va).read_many(c.get(), 1));
-    {
-        Guard g(v.domain.lock);
-        if (v.initialised) return fail(XEN_EEXIST);
-        v.initialised = true;  // whoever comes second is refused while we work without the lock
-    }
-    if (Result<> r = pv::set_vcpu_context(v, *c); !r) {
-        Guard g(v.domain.lock);
-        v.initialised = false;
-        return r;
-    }
-    return {};
+    return pv::set_vcpu_context(v, *c);
 }
 
 }  // namespace xylem::port

@@ -5,10 +5,14 @@
 #include <atomic>
 #include <set>
 
+#include "arch/x86/pv/vcpu_context.hpp"
+#include "core/domain/destroy.hpp"
 #include "core/evtchn/table.hpp"
 #include "core/grant/maptrack.hpp"
+#include "core/grant/table.hpp"
 #include "core/mem/pages.hpp"
 #include "core/port/machine.hpp"
+#include "core/sched/scheduler.hpp"
 #include "tests/unit/arch/pv_world.hpp"
 
 namespace xylem::host {
@@ -24,6 +28,7 @@ class PvRaces : public PvMmu {
         u32 turn = 0;
         u32 left = 0;
         run_at_once({std::move(a), std::move(b)}, [&](u32) {
+            if (second_alone_ && ++steps_alone_ % 100 != 0) return 1U;
             if (left-- == 0) {
                 x = x * 6364136223846793005 + 1442695040888963407;
                 turn = static_cast<u32>(x >> 33) & 1;
@@ -32,6 +37,15 @@ class PvRaces : public PvMmu {
             return turn;
         });
         interleave_at_function_entries(0, 1);
+    }
+    // By the second one: the first stands still meanwhile, wherever it is (but for what the second waits for: a lock).
+    template <class Act>
+    void in_one_go(u64 seed, Act&& act) {
+        second_alone_ = true;
+        interleave_at_function_entries(0, 1);
+        act();
+        interleave_at_function_entries(2, seed);
+        second_alone_ = false;
     }
     void run_guest_on_both() {
         w.run(g, 1, 1);
@@ -42,6 +56,10 @@ class PvRaces : public PvMmu {
         w.run(dom0, 0, 1);
         w.run(g, 0, 0);
     }
+
+   private:
+    bool second_alone_ = false;
+    u32 steps_alone_ = 0;
 };
 
 TEST_F(PvRaces, xsa_045_long_operations_let_others_in_and_finish) {
@@ -129,10 +147,10 @@ TEST_F(PvRaces, a_walk_through_a_table_that_is_taken_apart_stays_in_memory) {
             },
             [&] {
                 for (u32 n = 0; n < seed % 8; ++n) interleave();
-                interleave_at_function_entries(0, 1);  // in one go
-                ASSERT_EQ(update(g.slot(PvGuest::l4, 5).raw, 0), 0);
-                g.words(10)[0] = wild;
-                interleave_at_function_entries(2, seed);
+                in_one_go(seed, [&] {
+                    ASSERT_EQ(update(g.slot(PvGuest::l4, 5).raw, 0), 0);
+                    g.words(10)[0] = wild;
+                });
                 const auto go_on = [&, before = calls.load()] { return calls == before && calls < 4; };
                 while (go_on()) interleave();
                 g.words(10)[0] = link;
@@ -140,6 +158,66 @@ TEST_F(PvRaces, a_walk_through_a_table_that_is_taken_apart_stays_in_memory) {
             });
     }
     EXPECT_GT(refused, 10u);
+}
+
+TEST_F(PvRaces, a_vcpu_does_not_start_before_it_has_all_of_its_state) {
+    PvGuest& three = w.add_guest(3);
+    Vcpu& v = *three.domain->vcpus[2];
+    pv::release_resources(*v.arch);
+    u32 in_between = 0;
+    for (u64 seed = 1; seed < 100; ++seed) {
+        v.setup = Setup::none;
+        w.run(three, 1, 1);
+        w.run(three, 0, 0);
+        vcpu_guest_context c{};
+        c.flags = VGCF_in_kernel;
+        c.ctrlreg[3] = maddr_of(three.frames[PvGuest::l4]).raw;
+        ASSERT_TRUE(guest_store(PvGuest::va(8), &c, sizeof c).ok);
+        long initialised = 1;
+        race(
+            seed, [&] { initialised = w.call(__HYPERVISOR_vcpu_op, VCPUOP_initialise, v.id.raw, PvGuest::va(8)); },
+            [&] {
+                while (w.call(__HYPERVISOR_vcpu_op, VCPUOP_up, v.id.raw) != 0) {
+                    in_between += v.setup == Setup::under_way ? 1 : 0;
+                    interleave();
+                }
+                EXPECT_NE(v.arch->kernel_root, 0u) << "it would run on no page table, seed " << seed;
+            });
+        EXPECT_EQ(initialised, 0);
+        sched::take_down(v);
+        pv::release_resources(*v.arch);
+    }
+    EXPECT_GT(in_between, 10u);
+}
+
+TEST_F(PvRaces, a_frame_given_to_a_dying_domain_is_freed_with_it) {
+    for (u64 seed = 1; seed < 60; ++seed) {
+        run_both_guests();
+        PvGuest& heir = w.add_guest(1, 8);
+        w.run(g, 0, 0);
+        u64 table = 0;
+        ASSERT_TRUE(heir.domain->grants->list_frames(0, std::span(&table, 1), false));
+        auto* entries = static_cast<grant_entry_v1_t*>(layout::direct_map(maddr_of(Mfn(table))));
+        entries[8] = {GTF_accept_transfer, g.domain->id.raw, 0x99};
+        ASSERT_EQ(va_mapping(8, 0, UVMF_INVLPG | UVMF_ALL), 0);
+        const Mfn given = g.frames[8];
+        gnttab_transfer op{};
+        op.mfn = given.raw;
+        op.domid = heir.domain->id.raw;
+        op.ref = 8;
+        const u64 at = w.put(g, op);
+        race(
+            seed, [&] { (void)w.call(__HYPERVISOR_grant_table_op, GNTTABOP_transfer, at, 1); },
+            [&] {
+                for (u32 n = 0; n < seed % 16; ++n) interleave();
+                in_one_go(seed, [&] {
+                    const ControlLock lock(*heir.domain);
+                    destroy_domain(*heir.domain);
+                });
+            });
+        ASSERT_TRUE(find_page(given)->load().has(PageState::free_bit)) << seed;
+        g.frames[8] = *allocate_domain_pages(*g.domain, 0);
+    }
 }
 
 // The domain guesses which frame it will get, and lets go of it before it is told.
@@ -167,10 +245,10 @@ TEST_F(PvRaces, a_frame_let_go_of_at_once_keeps_the_m2p_entry_of_its_next_owner)
             },
             [&] {
                 for (u64 n = 0; !done && next == invalid_mfn; interleave()) {
-                    interleave_at_function_entries(0, 1);  // in one go
-                    if (release_domain_page(*g.domain, *find_page(guess)))
-                        next = *allocate_domain_pages(*dom0.domain, 0, {.pfn = of_the_next});
-                    interleave_at_function_entries(2, seed << 32 | ++n);
+                    in_one_go(seed << 32 | ++n, [&] {
+                        if (release_domain_page(*g.domain, *find_page(guess)))
+                            next = *allocate_domain_pages(*dom0.domain, 0, {.pfn = of_the_next});
+                    });
                 }
             });
         if (next == guess) {
