@@ -59,10 +59,23 @@ void put_typed(PageInfo& page) {
     put_reference(page);
 }
 
-Result<> get_type_use(PageInfo& page, PageType type) {
+namespace {
+
+enum class Claim : u8 { ready, to_validate };
+
+// One more use of what is of the type already, or the claim of a frame that is of none: until the validated bit is set nobody
+// else gets in. `last` is then what the frame was before.
+Result<Claim> claim(PageInfo& page, PageType type, PageType& last) {
     PageState s = page.load();
     for (;;) {
-        if (s.type_uses() == 0) break;
+        if (s.type_uses() == 0) {
+            last = s.type();
+            const bool plain = type == PageType::writable && (last == PageType::none || last == PageType::writable);
+            const PageState claimed = s.with_type(type).plus(PageState::one_type_use);
+            if (!page.swap(s, plain ? claimed.with(PageState::validated_bit) : claimed.without(PageState::validated_bit)))
+                continue;
+            return plain ? Claim::ready : Claim::to_validate;
+        }
         if (s.type() != type) return fail(XEN_EBUSY);
         if (!s.has(PageState::validated_bit)) {  // another vCPU is at it
             port::preemption_point();
@@ -70,15 +83,15 @@ Result<> get_type_use(PageInfo& page, PageType type) {
             continue;
         }
         if (s.type_uses() >= PageState::max_count) return fail(XEN_EBUSY);
-        if (page.swap(s, s.plus(PageState::one_type_use))) return {};
+        if (page.swap(s, s.plus(PageState::one_type_use))) return Claim::ready;
     }
-    // First use: ours to validate. Until the validated bit is set nobody else gets in.
-    const PageType last = s.type();
-    const bool plain = type == PageType::writable && (last == PageType::none || last == PageType::writable);
-    const PageState claimed = s.with_type(type).plus(PageState::one_type_use);
-    if (!page.swap(s, plain ? claimed.with(PageState::validated_bit) : claimed.without(PageState::validated_bit)))
-        return get_type_use(page, type);
-    if (plain) return {};
+}
+
+}  // namespace
+
+Result<> get_type_use(PageInfo& page, PageType type) {
+    PageType last = PageType::none;
+    if (TRY(claim(page, type, last)) == Claim::ready) return {};
     // Translations made while it was of another type must be gone before its contents count (or may be written).
     if (last != type) port::flush_stale_tlbs(page.tlb_stamp());
     if (type != PageType::writable) {

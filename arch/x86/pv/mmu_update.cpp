@@ -50,24 +50,18 @@ bool is_harmless_change(unsigned level, u64 old, u64 now) {
 
 Result<> replace_entry(Domain& mapper, DomId owner, unsigned level, u64* slot, u64 entry, AccessedDirty ad) {
     auto e = atomic_entry(slot);
+    constexpr u64 kept = bits::accessed | bits::dirty;
     u64 old = e.load(std::memory_order_relaxed);
-    if (is_harmless_change(level, old, entry)) {
-        entry = (entry | bits::user) & ~bits::global;
-        u64 wanted = entry;
-        constexpr u64 kept = bits::accessed | bits::dirty;
-        do {
-            if (!is_harmless_change(level, old, entry)) [[unlikely]]
-                return replace_entry(mapper, owner, level, slot, entry, ad);
-            wanted = ad == AccessedDirty::preserve ? entry | (old & kept) : entry;
-        } while (!e.compare_exchange_weak(old, wanted));
-        return {};
+    while (is_harmless_change(level, old, entry)) {
+        const u64 complete = (entry | bits::user) & ~bits::global;
+        if (e.compare_exchange_weak(old, ad == AccessedDirty::preserve ? complete | (old & kept) : complete)) return {};
     }
     if (Result<> r = acquire_entry(mapper, owner, level, entry); !r) return r;
     if (ad == AccessedDirty::preserve) {
         u64 wanted = entry;
         do {
             const bool same_frame = ((old ^ entry) & bits::frame) == 0 && is_present(old) && is_present(entry);
-            wanted = same_frame ? entry | (old & (bits::accessed | bits::dirty)) : entry;
+            wanted = same_frame ? entry | (old & kept) : entry;
         } while (!e.compare_exchange_weak(old, wanted));
     } else {
         old = e.exchange(entry);
