@@ -62,11 +62,7 @@ PvWorld::PvWorld(u32 cpus) {
 }
 
 PvWorld::~PvWorld() {
-    for (u32 i = 0; i < machine.cpus; ++i) {
-        machine.cpu = CpuId(i);
-        machine.current[i] = idle_vcpus_[i].get();
-        load_root(current_arch(), 0);
-    }
+    for (u32 i = 0; i < machine.cpus; ++i) idle(i);
     machine.cpu = CpuId(0);
     for_each_domain([](Domain& d) {
         const ControlLock lock(d);
@@ -133,6 +129,12 @@ void PvWorld::run(PvGuest& g, u32 vcpu, u32 cpu) {
     ArchVcpu& a = current_arch();
     load_root(a, a.kernel_mode != 0 ? a.kernel_root : a.user_root);
     pv::load_descriptor_tables(a);
+}
+
+void PvWorld::idle(u32 cpu) {
+    machine.cpu = CpuId(cpu);
+    machine.current[cpu] = idle_vcpus_[cpu].get();
+    load_root(current_arch(), 0);
 }
 
 long PvWorld::call(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e) {

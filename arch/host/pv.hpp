@@ -36,6 +36,8 @@ class PvWorld {
     PvGuest& add_guest(u32 vcpus = 1, u32 pages = 24);
     // The vCPU comes onto the CPU, as a context switch would put it there.
     void run(PvGuest& g, u32 vcpu = 0, u32 cpu = 0);
+    // Nobody's vCPU is on the CPU any more.
+    void idle(u32 cpu);
     // The running vCPU calls.
     long call(u64 number, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0, u64 e = 0);
     // Arguments go to the argument page at `offset`; returns their address.

@@ -28,6 +28,8 @@ struct Board {
         constexpr u64 sets[] = {7, 5, 3, 0x67, 0x65, 0x107, 0x87, 0x27, 0x1ff, u64{1} << 63 | 7, 0x207, 0x0, 0x17, 0x1f, 7, 7};
         return maddr_of(frame(pick)).raw | sets[flags & 15];
     }
+    // Whose memory an operation is about: mostly the caller's own.
+    u16 subject(u8 pick) { return pick >= 232 ? other().domain->id.raw : u16{DOMID_SELF}; }
     static u64 va(u8 pick) { return PvGuest::va(pick % pages); }
 
     // Through the argument page where it is still mapped; a hypercall of a guest without one fails, which is fine.

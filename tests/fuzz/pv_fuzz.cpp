@@ -14,6 +14,7 @@
 #include "arch/x86/pv/pte.hpp"
 #include "arch/x86/pv/segments.hpp"
 #include "arch/x86/pv/traps.hpp"
+#include "core/domain/destroy.hpp"
 #include "core/port/guest_map.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tests/fuzz/pv_calls.hpp"
@@ -47,6 +48,7 @@ class Game {
         interleave_at_function_entries(4, in_.word());
         for (u32 n = 0; n < 60 && !in_.done(); ++n) {
             const u8 shape = in_.byte();
+            if (shape == 0xef) break;
             if (shape >= 0xf0) {
                 switch_context(shape & 3, in_.byte());
             } else {
@@ -66,10 +68,34 @@ class Game {
                 std::abort();
             }
         }
+        if (!in_.done()) destroy_the_other();
         interleave_at_function_entries(0, 1);
     }
 
    private:
+    // In the end domain 0's first vCPU destroys domain 1, while its second goes on dealing with it.
+    void destroy_the_other() {
+        for (u32 c = 0; c < cpus; ++c) world_.idle(c);
+        for (u32 c = 0; c < 2; ++c) world_.run(*world_.guests[0], c, c);
+        machine.cpu = CpuId(0);
+        Domain& dying = *world_.guests[1]->domain;
+        const DomainRef keep = DomainRef::share(dying);  // for ourselves, who look at it
+        run_at_once({[&] {
+                         const ControlLock lock(dying);
+                         destroy_domain(dying);
+                     },
+                     [&] {
+                         for (u32 n = 0; n < 40 && !in_.done(); ++n)
+                             act({in_.byte(), in_.byte(), in_.byte(), in_.byte(), in_.byte()});
+                     }},
+                    [this](u32 count) { return in_.done() ? next_++ % count : in_.byte() % count; });
+        machine.cpu = CpuId(0);
+        if (const std::string wrong = world_.check() + sharing_.check(); !wrong.empty()) {
+            std::fprintf(stderr, "after the destruction: %s\n", wrong.c_str());
+            std::abort();
+        }
+    }
+
     PvGuest& mine() { return board_.mine(); }
     Mfn frame(u8 pick) { return board_.frame(pick); }
     u64 entry(u8 pick, u8 flags) { return board_.entry(pick, flags); }
@@ -96,14 +122,15 @@ class Game {
         op.arg2.src_mfn = frame(s.c).raw;
         if (op.cmd == MMUEXT_INVLPG_LOCAL || op.cmd == MMUEXT_INVLPG_ALL) op.arg1.linear_addr = PvGuest::va(s.b % pages);
         if (op.cmd == MMUEXT_NEW_USER_BASEPTR && s.d < 32) op.arg1.mfn = 0;
-        board_.with_arguments(op, [&](u64 at) { return world_.call(__HYPERVISOR_mmuext_op, at, 1, 0, DOMID_SELF); });
+        board_.with_arguments(op, [&](u64 at) { return world_.call(__HYPERVISOR_mmuext_op, at, 1, 0, board_.subject(s.d)); });
     }
     void mmu(const Step& s) {
         mmu_update u{};
         u.ptr = maddr_of(frame(s.a)).raw + index(s.b) * 8 + (s.kind & 64 ? s.d & 3 : 0);
         u.val = entry(s.c, s.d);
         const u64 foreign = s.kind & 128 ? world_.guests[s.kind >> 5 & 1]->domain->id.raw : u64{DOMID_SELF};
-        board_.with_arguments(u, [&](u64 at) { return world_.call(__HYPERVISOR_mmu_update, at, 1, 0, foreign); });
+        const u64 tables = s.a >= 225 && s.a < 250 ? board_.other().domain->id.raw + u64{1} : 0;
+        board_.with_arguments(u, [&](u64 at) { return world_.call(__HYPERVISOR_mmu_update, at, 1, 0, tables << 16 | foreign); });
     }
     void gdt(const Step& s) {
         const std::array<u64, 2> list{frame(s.a).raw, frame(s.b).raw};

@@ -17,19 +17,29 @@ class Sharing {
 
     explicit Sharing(Board& board) : b_(board) {}
 
-    // Something to begin with: both domains grant some frames to each other, and have channels between them and of their own.
+    // Something to begin with: both domains grant frames to each other, would take some, and have channels between them and of
+    // their own (domain 0 by the FIFO ABI); two frames of each are mapped nowhere.
     void prepare() {
         for (u32 i = 0; i < Board::domains; ++i) {
             const PvGuest& g = *b_.world.guests[i];
-            const u16 other = b_.world.guests[1 - i]->domain->id.raw;
+            const PvGuest& other = *b_.world.guests[1 - i];
+            for (u32 page = Board::pages - 2; page < Board::pages; ++page) {
+                g.words(PvGuest::l1)[page] = 0;
+                put_writable(*find_page(g.frames[page]));
+            }
             auto* entries = reinterpret_cast<grant_entry_v1_t*>(shared_table(*g.domain));
-            for (u32 r = 4; r < refs; ++r)
-                entries[r] = {static_cast<u16>(r % 3 == 0 ? GTF_permit_access | GTF_readonly : GTF_permit_access), other,
-                              static_cast<u32>(g.frames[4 + r].raw)};
+            for (u32 r = 4; r < refs; ++r) {
+                constexpr u16 kinds[] = {GTF_permit_access, GTF_permit_access | GTF_readonly, GTF_accept_transfer};
+                entries[r] = {kinds[r % std::size(kinds)], other.domain->id.raw, static_cast<u32>(g.frames[4 + r].raw)};
+            }
             evtchn::Table& mine = *g.domain->events;
-            evtchn::Table& theirs = *b_.world.guests[1 - i]->domain->events;
-            const Port theirs_waits = *theirs.alloc_unbound(g.domain->id);
-            if (!mine.bind_interdomain(theirs, theirs_waits) || !mine.bind_ipi(VcpuId(1))) std::abort();
+            evtchn::Table& theirs = *other.domain->events;
+            const Port waits = *theirs.alloc_unbound(g.domain->id);
+            bool ready = mine.bind_interdomain(theirs, waits) && mine.bind_ipi(VcpuId(1));
+            if (i == 0)
+                ready =
+                    ready && mine.init_control(VcpuId(0), Gfn(g.frames[16].raw), 0) && mine.expand_array(Gfn(g.frames[17].raw));
+            if (!ready) std::abort();
         }
     }
 
@@ -204,10 +214,10 @@ class Sharing {
         const u64 list_at = PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * 256 + sizeof op.r;
         op.r.extent_start.p = reinterpret_cast<xen_pfn_t*>(list_at);
         op.r.nr_extents = 1 + s.d % 2;
-        op.r.domid = DOMID_SELF;
+        op.r.domid = b_.subject(s.d);
         const bool back = s.c % 2 == 0;
         for (u8 i = 0; i < 2; ++i) op.list[i] = back ? b_.frame(static_cast<u8>(s.a + i)).raw : s.b;
-        PvGuest& g = b_.mine();
+        PvGuest& g = op.r.domid == DOMID_SELF ? b_.mine() : b_.other();
         long done = 0;
         op = b_.with_arguments(op, [&](u64 at) {
             return done = b_.world.call(__HYPERVISOR_memory_op, back ? XENMEM_decrease_reservation : XENMEM_populate_physmap, at);
@@ -226,10 +236,10 @@ class Sharing {
         op.x.in.nr_extents = 1 + s.d % 2;
         op.x.out.extent_order = s.d % 4 == 1 ? 1 : 0;
         op.x.out.nr_extents = op.x.in.nr_extents >> op.x.out.extent_order;
-        op.x.in.domid = op.x.out.domid = DOMID_SELF;
+        op.x.in.domid = op.x.out.domid = b_.subject(s.d);
         for (u8 i = 0; i < 2; ++i) op.in[i] = b_.frame(static_cast<u8>(s.a + i)).raw;
         op.out[0] = op.out[1] = s.b;
-        PvGuest& g = b_.mine();
+        PvGuest& g = op.x.in.domid == DOMID_SELF ? b_.mine() : b_.other();
         op = b_.with_arguments(op, [&](u64 at) { return b_.world.call(__HYPERVISOR_memory_op, XENMEM_exchange, at); });
         for (u32 i = 0; i < 2 && i < op.x.nr_exchanged; ++i) {
             const u64 mfn = op.x.out.extent_order == 1 ? op.out[0] + i : op.out[i];
