@@ -131,6 +131,12 @@ void PvWorld::run(PvGuest& g, u32 vcpu, u32 cpu) {
     pv::load_descriptor_tables(a);
 }
 
+u8* PvGuest::grant_table() const {
+    u64 mfn = 0;
+    if (!domain->grants->list_frames(0, std::span(&mfn, 1), false)) stop("no grant table");
+    return static_cast<u8*>(layout::direct_map(maddr_of(Mfn(mfn))));
+}
+
 void PvWorld::idle(u32 cpu) {
     machine.cpu = CpuId(cpu);
     machine.current[cpu] = idle_vcpus_[cpu].get();

@@ -23,6 +23,8 @@ struct PvGuest {
     static u64 va(u32 frame) { return base + frame * page_size; }
     u64* words(u32 frame) const { return static_cast<u64*>(layout::direct_map(maddr_of(frames[frame]))); }
     u64 entry(u32 frame, u64 flags) const { return maddr_of(frames[frame]).raw | flags; }
+    // The first frame of the grant table it shares with the hypervisor, as its kernel would have it mapped.
+    u8* grant_table() const;
     Maddr slot(u32 table, u32 index) const { return Maddr(maddr_of(frames[table]).raw + index * 8); }
 };
 

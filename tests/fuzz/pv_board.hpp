@@ -30,6 +30,12 @@ struct Board {
     }
     // Whose memory an operation is about: mostly the caller's own.
     u16 subject(u8 pick) { return pick >= 232 ? other().domain->id.raw : u16{DOMID_SELF}; }
+    // Where the running vCPU has its arguments.
+    static u64 arguments_at() { return PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * room; }
+    // A new frame takes a place among the guest's.
+    static void keep(PvGuest& g, u32 pick, u64 mfn) {
+        if (mfn < layout::frame_count()) g.frames[6 + pick % (pages - 6)] = Mfn(mfn);
+    }
     static u64 va(u8 pick) { return PvGuest::va(pick % pages); }
 
     // Through the argument page where it is still mapped; a hypercall of a guest without one fails, which is fine.
@@ -38,7 +44,7 @@ struct Board {
     T with_arguments(const T& value, Call&& call) {
         static_assert(sizeof value <= room);
         T after{};
-        const u64 at = PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * room;
+        const u64 at = arguments_at();
         if (current_arch().kernel_mode == 0) return after;
         (void)guest_store(at, &value, sizeof value);
         (void)call(at);

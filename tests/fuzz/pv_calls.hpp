@@ -34,8 +34,8 @@ class Calls {
             case 0: return 0;
             case 1: return more % 4;
             case 2: return more;
-            case 3: return here();
-            case 4: return here() + more % 16 * 8;
+            case 3: return Board::arguments_at();
+            case 4: return Board::arguments_at() + more % 16 * 8;
             case 5: return Board::va(more) + pick;
             case 6: return b_.frame(more).raw;
             case 7: return maddr_of(b_.frame(more)).raw + pick * 8;
@@ -45,7 +45,6 @@ class Calls {
             default: return layout::hypervisor_start + more * page_size;
         }
     }
-    static u64 here() { return PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * 256; }
 
     multicall_entry call(const Step& s) {
         multicall_entry c{};

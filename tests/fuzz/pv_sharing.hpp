@@ -27,7 +27,7 @@ class Sharing {
                 g.words(PvGuest::l1)[page] = 0;
                 put_writable(*find_page(g.frames[page]));
             }
-            auto* entries = reinterpret_cast<grant_entry_v1_t*>(shared_table(*g.domain));
+            auto* entries = reinterpret_cast<grant_entry_v1_t*>(g.grant_table());
             for (u32 r = 4; r < refs; ++r) {
                 constexpr u16 kinds[] = {GTF_permit_access, GTF_permit_access | GTF_readonly, GTF_accept_transfer};
                 entries[r] = {kinds[r % std::size(kinds)], other.domain->id.raw, static_cast<u32>(g.frames[4 + r].raw)};
@@ -72,11 +72,6 @@ class Sharing {
 
     static constexpr u32 refs = 12;
     static u32 ref(u8 pick) { return pick % refs; }  // the reserved ones and some others
-    static u8* shared_table(Domain& d) {
-        u64 mfn = 0;
-        return d.grants->list_frames(0, std::span(&mfn, 1), false) ? static_cast<u8*>(layout::direct_map(maddr_of(Mfn(mfn))))
-                                                                   : nullptr;
-    }
     u16 domid(u8 pick) {
         constexpr u16 special[] = {DOMID_SELF, DOMID_XEN, DOMID_IO, 77};
         return pick >= 250 ? special[pick & 3] : pick >= 225 ? b_.mine().domain->id.raw : b_.other().domain->id.raw;
@@ -94,7 +89,7 @@ class Sharing {
         constexpr u16 kinds[] = {GTF_permit_access, GTF_permit_access | GTF_readonly, GTF_accept_transfer, GTF_invalid,
                                  GTF_permit_access, GTF_permit_access | GTF_sub_page, GTF_transitive,      0xffff};
         const u32 header = u32{kinds[s.d & 7]} | u32{domid(s.c)} << 16;
-        u8* entry = shared_table(t.owner()) + ref(s.a) * (t.version() == 1 ? sizeof(grant_entry_v1_t) : sizeof(grant_entry_v2_t));
+        u8* entry = b_.mine().grant_table() + ref(s.a) * (t.version() == 1 ? sizeof(grant_entry_v1_t) : sizeof(grant_entry_v2_t));
         const u64 frame = b_.frame(s.b).raw;
         if (t.version() == 1) {
             const u32 low = static_cast<u32>(frame);
@@ -211,7 +206,7 @@ class Sharing {
             xen_memory_reservation r;
             u64 list[2];
         } op{};
-        const u64 list_at = PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * 256 + sizeof op.r;
+        const u64 list_at = Board::arguments_at() + sizeof op.r;
         op.r.extent_start.p = reinterpret_cast<xen_pfn_t*>(list_at);
         op.r.nr_extents = 1 + s.d % 2;
         op.r.domid = b_.subject(s.d);
@@ -222,15 +217,14 @@ class Sharing {
         op = b_.with_arguments(op, [&](u64 at) {
             return done = b_.world.call(__HYPERVISOR_memory_op, back ? XENMEM_decrease_reservation : XENMEM_populate_physmap, at);
         });
-        for (u32 i = 0; !back && done > 0 && i < done; ++i)
-            if (op.list[i] < layout::frame_count()) g.frames[6 + (s.b + i) % (Board::pages - 6)] = Mfn(op.list[i]);
+        for (u32 i = 0; !back && done > 0 && i < done; ++i) Board::keep(g, s.b + i, op.list[i]);
     }
     void exchange(const Step& s) {
         struct {
             xen_memory_exchange x;
             u64 in[2], out[2];
         } op{};
-        const u64 at_lists = PvGuest::va(PvGuest::arguments) + current_arch().vcpu->id.raw * 256 + sizeof op.x;
+        const u64 at_lists = Board::arguments_at() + sizeof op.x;
         op.x.in.extent_start.p = reinterpret_cast<xen_pfn_t*>(at_lists);
         op.x.out.extent_start.p = reinterpret_cast<xen_pfn_t*>(at_lists + sizeof op.in);
         op.x.in.nr_extents = 1 + s.d % 2;
@@ -243,7 +237,7 @@ class Sharing {
         op = b_.with_arguments(op, [&](u64 at) { return b_.world.call(__HYPERVISOR_memory_op, XENMEM_exchange, at); });
         for (u32 i = 0; i < 2 && i < op.x.nr_exchanged; ++i) {
             const u64 mfn = op.x.out.extent_order == 1 ? op.out[0] + i : op.out[i];
-            if (mfn < layout::frame_count()) g.frames[6 + (s.b + i) % (Board::pages - 6)] = Mfn(mfn);
+            Board::keep(g, s.b + i, mfn);
         }
     }
 

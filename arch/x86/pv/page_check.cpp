@@ -125,7 +125,8 @@ class Audit {
         table.for_each_own_frame([this](Mfn mfn) { hold(mfn, true); });
         table.for_each_frame_in_use([this](Mfn mfn) { hold(mfn, false); });
         // What the domain mapped of others for its devices has no page-table entry: the handle holds it.
-        for (grant::Handle handle = 0; handle < table.maptrack().limit(); ++handle) {
+        const u32 limit = table.maptrack().limit();
+        for (grant::Handle handle = 0; handle < limit; ++handle) {
             const grant::Mapping m = table.maptrack().peek(handle);
             if (m.granter != nullptr && (m.parts & grant::part::device) != 0)
                 hold(m.granter->grants->frame_in_use(m.ref), (m.parts & grant::part::readonly) == 0);

@@ -47,6 +47,23 @@ class PvRaces : public PvMmu {
         interleave_at_function_entries(2, seed);
         second_alone_ = false;
     }
+    // How often CPU 1 comes to act while CPU 0 does something long.
+    u32 turns_beside(std::function<void()> long_task) {
+        u32 turns = 0;
+        bool done = false;
+        run_at_once({[&] {
+                         long_task();
+                         done = true;
+                     },
+                     [&] {
+                         while (!done) {
+                             ++turns;
+                             interleave();
+                         }
+                     }},
+                    [n = 0u](u32) mutable { return n++; });
+        return turns;
+    }
     void run_guest_on_both() {
         w.run(g, 1, 1);
         w.run(g, 0, 0);
@@ -65,22 +82,7 @@ class PvRaces : public PvMmu {
 TEST_F(PvRaces, xsa_045_long_operations_let_others_in_and_finish) {
     protect(8);
     g.words(8)[0] = g.entry(1, rw);
-    u32 turns = 0;
-    bool done = false;
-    run_at_once({[&] {
-                     mmuext_op op{};
-                     op.cmd = MMUEXT_PIN_L4_TABLE;
-                     op.arg1.mfn = g.frames[8].raw;
-                     EXPECT_EQ(w.call(__HYPERVISOR_mmuext_op, w.put(g, op), 1, 0, DOMID_SELF), 0);
-                     done = true;
-                 },
-                 [&] {
-                     while (!done) {
-                         ++turns;
-                         interleave();
-                     }
-                 }},
-                [n = 0u](u32) mutable { return n++; });
+    const u32 turns = turns_beside([&] { EXPECT_EQ(ext(MMUEXT_PIN_L4_TABLE, g.frames[8].raw), 0); });
     EXPECT_GT(turns, 1u);
 }
 
@@ -88,10 +90,7 @@ TEST_F(PvRaces, xsa_401_two_cpus_cannot_make_a_page_writable_and_a_table) {
     for (u64 seed = 1; seed < 300; ++seed) {
         run_guest_on_both();
         ASSERT_EQ(va_mapping(8, 0, UVMF_INVLPG | UVMF_ALL), 0);
-        mmuext_op op{};
-        op.cmd = MMUEXT_PIN_L1_TABLE;
-        op.arg1.mfn = g.frames[8].raw;
-        const u64 at = w.put(g, op);
+        const u64 at = put_ext(MMUEXT_PIN_L1_TABLE, g.frames[8].raw);
         long pinned = 1, mapped = 1;
         race(
             seed, [&] { pinned = w.call(__HYPERVISOR_mmuext_op, at, 1, 0, DOMID_SELF); },
@@ -114,10 +113,7 @@ TEST_F(PvRaces, a_strangers_attempt_to_write_never_makes_a_pin_fail) {
         run_both_guests();
         ASSERT_EQ(va_mapping(8, g.entry(8, rw)), 0);  // writable memory is what it last was
         ASSERT_EQ(va_mapping(8, 0, UVMF_INVLPG | UVMF_ALL), 0);
-        mmuext_op pin{};
-        pin.cmd = MMUEXT_PIN_L1_TABLE;
-        pin.arg1.mfn = g.frames[8].raw;
-        const u64 at = w.put(g, pin);
+        const u64 at = put_ext(MMUEXT_PIN_L1_TABLE, g.frames[8].raw);
         const u64 update_at = w.put(dom0, mmu_update{g.slot(8, 5).raw, 0});
         long pinned = 1;
         race(
@@ -195,10 +191,7 @@ TEST_F(PvRaces, a_frame_given_to_a_dying_domain_is_freed_with_it) {
         run_both_guests();
         PvGuest& heir = w.add_guest(1, 8);
         w.run(g, 0, 0);
-        u64 table = 0;
-        ASSERT_TRUE(heir.domain->grants->list_frames(0, std::span(&table, 1), false));
-        auto* entries = static_cast<grant_entry_v1_t*>(layout::direct_map(maddr_of(Mfn(table))));
-        entries[8] = {GTF_accept_transfer, g.domain->id.raw, 0x99};
+        reinterpret_cast<grant_entry_v1_t*>(heir.grant_table())[8] = {GTF_accept_transfer, g.domain->id.raw, 0x99};
         ASSERT_EQ(va_mapping(8, 0, UVMF_INVLPG | UVMF_ALL), 0);
         const Mfn given = g.frames[8];
         gnttab_transfer op{};
@@ -333,21 +326,8 @@ TEST_F(PvRaces, xsa_338_xsa_340_a_port_is_whole_when_it_can_be_found_and_stays) 
 TEST_F(PvRaces, xsa_344_closing_all_ports_lets_others_in) {
     run_guest_on_both();
     for (u32 n = 0; n < 3000; ++n) ASSERT_TRUE(g.domain->events->bind_ipi(VcpuId(0)));
-    u32 turns = 0;
-    bool done = false;
-    evtchn_reset r{.dom = DOMID_SELF};
-    const u64 at = w.put(g, r);
-    run_at_once({[&] {
-                     EXPECT_EQ(w.call(__HYPERVISOR_event_channel_op, EVTCHNOP_reset, at), 0);
-                     done = true;
-                 },
-                 [&] {
-                     while (!done) {
-                         ++turns;
-                         interleave();
-                     }
-                 }},
-                [n = 0u](u32) mutable { return n++; });
+    const u64 at = w.put(g, evtchn_reset{.dom = DOMID_SELF});
+    const u32 turns = turns_beside([&] { EXPECT_EQ(w.call(__HYPERVISOR_event_channel_op, EVTCHNOP_reset, at), 0); });
     EXPECT_GT(turns, 10u);
 }
 

@@ -33,12 +33,16 @@ class PvMmu : public testing::Test {
         return update(running().slot(PvGuest::l1, index).raw | command, entry);
     }
     u64 l1_entry(u32 index) { return running().words(PvGuest::l1)[index]; }
-    long ext(u32 cmd, u64 arg1 = 0, u64 arg2 = 0) {
+    // An operation among the running guest's arguments; its address.
+    u64 put_ext(u32 cmd, u64 arg1 = 0, u64 arg2 = 0) {
         mmuext_op op{};
         op.cmd = cmd;
         op.arg1.mfn = arg1;
         op.arg2.src_mfn = arg2;
-        return w.call(__HYPERVISOR_mmuext_op, w.put(running(), op), 1, 0, DOMID_SELF);
+        return w.put(running(), op);
+    }
+    long ext(u32 cmd, u64 arg1 = 0, u64 arg2 = 0) {
+        return w.call(__HYPERVISOR_mmuext_op, put_ext(cmd, arg1, arg2), 1, 0, DOMID_SELF);
     }
     long va_mapping(u32 page, u64 entry, u64 flags = 0) {
         return w.call(__HYPERVISOR_update_va_mapping, PvGuest::va(page), entry, flags);
