@@ -16,8 +16,8 @@ list(REMOVE_ITEM PORTABLE_SOURCES ${CMAKE_SOURCE_DIR}/init/dom0/unpack.cpp)
 set_source_files_properties(arch/x86/pv/grant_map.cpp PROPERTIES COMPILE_DEFINITIONS
   "map_grant_at=pv_map_grant_at;unmap_grant_at=pv_unmap_grant_at;replace_grant_at=pv_replace_grant_at;flush_domain_tlbs=pv_flush_domain_tlbs;allow_device_access=pv_allow_device_access;revoke_device_access=pv_revoke_device_access")
 # Other simulated CPUs may act at any function entry of these (arch/host/cpus.hpp), accesses to the page state included.
-file(GLOB INTERLEAVED core/grant/*.cpp core/evtchn/*.cpp core/mem/memory_op*.cpp)
-set_property(SOURCE ${INTERLEAVED} core/mem/pages.cpp arch/x86/mm/tlb.cpp arch/x86/pv/tables.cpp arch/x86/pv/pte.cpp
+file(GLOB INTERLEAVED core/grant/*.cpp core/evtchn/*.cpp core/sched/*.cpp core/mem/memory_op*.cpp)
+set_property(SOURCE ${INTERLEAVED} core/control/life.cpp core/mem/pages.cpp arch/x86/mm/tlb.cpp arch/x86/pv/tables.cpp arch/x86/pv/pte.cpp
   arch/x86/pv/mmu_update.cpp arch/x86/pv/mmuext.cpp arch/x86/pv/roots.cpp arch/x86/pv/segments.cpp arch/x86/pv/grant_map.cpp
   arch/x86/pv/write_fault.cpp APPEND PROPERTY COMPILE_OPTIONS -finstrument-functions)
 # Fuzzers are after what the hypervisor does, not what the simulated machine and the audits of every frame do.

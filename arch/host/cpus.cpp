@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "arch/host/sched.hpp"
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/context.hpp"
 #include "arch/x86/entry/setup.hpp"
@@ -157,6 +158,7 @@ extern "C" {
 void __cyg_profile_func_enter(void*, void*);
 void __cyg_profile_func_exit(void*, void*);
 void __cyg_profile_func_enter(void*, void*) {
+    if (host::world != nullptr) host::world->at_function_entry();
     if (!host::at_once || host::entry_rarity == 0) return;
     u64& x = host::entry_seed;
     x ^= x << 13;
@@ -171,8 +173,10 @@ namespace cpu {
 
 void relax() {
     // Alone, a lock that is taken twice never comes free: stop instead of hanging.
-    if (!host::at_once) std::abort();
-    host::interleave();
+    if (host::at_once)
+        host::interleave();
+    else if (host::world == nullptr || !host::world->step())
+        std::abort();
 }
 
 }  // namespace cpu

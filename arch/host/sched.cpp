@@ -26,6 +26,8 @@ struct Fiber {
     Timer alarm;
     Nanos busy_until = never;  // end of the computation, while on a CPU
     bool halted = false;
+    bool open = true;       // interrupts reach it where it stands
+    bool stepping = false;  // it stands in the middle of something
 };
 
 World* world = nullptr;
@@ -60,18 +62,36 @@ Fiber& me() {
     return fiber_of(port::current());
 }
 
-// Back to the world until it resumes this CPU.
-void to_world() {
-    const bool irqs = cpu::host_irqs_on;
-    swap(me().context, main_context, main_stack, main_stack_size);
-    cpu::host_irqs_on = irqs;
+bool take_interrupts() {
+    const u32 here = machine.cpu.raw;
+    cpu::host_irqs_on = false;
+    const bool message = world->take_message(here);
+    const bool timer = machine.timer[here] <= machine.now;
+    if (timer) {
+        machine.timer[here] = never;
+        timers_run();
+    }
+    return message || timer;
 }
 
-// The way to the guest.
+// Back to the world until it resumes this CPU. `open`: interrupts come in. True where one came.
+bool to_world(bool open) {
+    const bool irqs = cpu::host_irqs_on;
+    Fiber& f = me();
+    f.open = open;
+    swap(f.context, main_context, main_stack, main_stack_size);
+    f.halted = false;
+    const bool interrupted = open && take_interrupts();
+    cpu::host_irqs_on = irqs;
+    return interrupted;
+}
+
+// The way to the guest, where interrupts are on.
 void exit_path() {
     cpu::irq_disable();
     const auto held = [] { return (port::current().pending_work.load() & (work::stop | work::end)) != 0; };
     while (port::this_cpu_work().flags.load() != 0 || held()) sched::exit_point();
+    cpu::irq_enable();
 }
 
 void enter() {
@@ -119,6 +139,7 @@ World::World(u32 cpus) {
     world = this;
     main_stack = nullptr;
     cpu::host_irqs_on = false;
+    std::ranges::fill(arrivals_, never);
     domains_.push_back(std::make_unique<Domain>(domid_idle));
     for (u32 i = 0; i < cpus; ++i) {
         works[i].flags = 0;
@@ -136,7 +157,8 @@ World::World(u32 cpus) {
 World::~World() {
     for (auto& v : vcpus_)
         if (!v->sched.is_idle) sched::end(*v);
-    run_until(machine.now + 1'000'000);
+    const auto has_ended = [](const std::unique_ptr<Vcpu>& v) { return v->sched.is_idle || v->sched.ended; };
+    for (u32 ms = 0; ms < 1000 && (ms == 0 || !std::ranges::all_of(vcpus_, has_ended)); ++ms) run_until(machine.now + 1'000'000);
     for (auto& v : vcpus_) {
         if (!v->sched.is_idle) sched::remove(*v);
         timer_cancel(fiber_of(*v).alarm);
@@ -175,39 +197,34 @@ void World::start(Vcpu& v) {
     sched::bring_up(v);
 }
 
-void World::deliver(u32 cpu) {
-    machine.cpu = CpuId(cpu);
-    cpu::host_irqs_on = false;
-    machine.event_check[cpu] = false;
-    if (machine.timer[cpu] <= machine.now) {
-        machine.timer[cpu] = never;
-        timers_run();
-    }
-}
-
 void World::resume(u32 cpu) {
     machine.cpu = CpuId(cpu);
     Fiber& to = fiber_of(*machine.current[cpu]);
+    inside_ = true;
     swap(main_context, to.context, to.stack.data(), to.stack.size());
+    inside_ = false;
 }
 
 void World::run_until(Nanos when) {
+    constexpr Nanos patience = 10'000'000;  // with what is only halfway done: locks may be held
+    until_ = when;
     for (;;) {
         // The next thing that happens, and on which CPU.
         Nanos next = never;
         u32 cpu = 0;
+        bool stepping = false;
         for (u32 i = 0; i < machine.cpus; ++i) {
-            Nanos at = machine.event_check[i] ? machine.now : machine.timer[i];
             const Fiber& a = fiber_of(*machine.current[i]);
+            Nanos at = a.open ? std::min(arrival(i), machine.timer[i]) : never;
             if (!a.halted) at = std::min(at, a.busy_until);
             if (at < next) {
                 next = at;
                 cpu = i;
             }
+            stepping = stepping || a.stepping;
         }
-        if (next > when) break;
+        if (next > when && (!stepping || next > when + patience)) break;
         machine.now = std::max(machine.now, next);
-        deliver(cpu);
         resume(cpu);
     }
     machine.now = std::max(machine.now, when);
@@ -216,14 +233,63 @@ void World::run_until(Nanos when) {
 
 void World::compute(Nanos duration) {
     Nanos left = duration;
+    exit_path();
     while (left > 0) {
         const Nanos start = machine.now;
         me().busy_until = left == never ? never : start + left;
-        to_world();
+        const bool interrupted = to_world(true);
         if (left != never) left -= machine.now - start;
         me().busy_until = never;
-        exit_path();
+        if (interrupted) exit_path();
     }
+}
+
+void World::call(const std::function<void()>& hypercall) {
+    hypercall();
+    exit_path();
+}
+
+void World::interleave(u64 seed) {
+    seed_ = seed | 1;
+}
+
+u64 World::random() {
+    seed_ ^= seed_ << 13;
+    seed_ ^= seed_ >> 7;
+    seed_ ^= seed_ << 17;
+    return seed_;
+}
+
+// When what was sent to the CPU gets there.
+Nanos World::arrival(u32 cpu) {
+    constexpr u64 longest = 5000;
+    Nanos& at = arrivals_[cpu];
+    if (machine.event_check[cpu] && at == never) at = machine.now + (seed_ == 0 ? 0 : static_cast<Nanos>(random() % longest));
+    return at;
+}
+
+bool World::take_message(u32 cpu) {
+    if (arrival(cpu) > machine.now) return false;
+    machine.event_check[cpu] = false;
+    arrivals_[cpu] = never;
+    return true;
+}
+
+bool World::step() {
+    if (!inside_) return false;
+    Fiber& f = me();
+    // Mostly short, sometimes enough for another CPU to come a long way.
+    const u64 longest = u64{1} << random() % 16;
+    const Nanos until = std::exchange(f.busy_until, machine.now + 1 + static_cast<Nanos>(random() % longest));
+    const bool nested = std::exchange(f.stepping, true);
+    to_world(cpu::host_irqs_on);
+    f.stepping = nested;
+    f.busy_until = until;
+    return true;
+}
+
+void World::at_function_entry() {
+    if (inside_ && seed_ != 0 && machine.now <= until_ && random() % 4 == 0) step();
 }
 
 void World::compute_forever() {
@@ -231,8 +297,8 @@ void World::compute_forever() {
 }
 
 void World::sleep(Nanos duration) {
-    timer_set_here(me().alarm, machine.now + duration);
     sched::begin_block();
+    timer_set_here(me().alarm, machine.now + duration);
     sched::block_current();
     exit_path();
 }
@@ -274,8 +340,7 @@ void wait_for_interrupt() {
     if (host::world->before_halt) host::world->before_halt();
     host::Fiber& a = host::me();
     a.halted = true;
-    host::to_world();
-    a.halted = false;
+    host::to_world(true);
 }
 
 bool preemption_point() {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "arch/host/machine.hpp"
 #include "core/domain/domain.hpp"
 
 namespace xylem::host {
@@ -29,7 +30,11 @@ class World {
     // --- for guests: on the fiber of the current vCPU
     void compute(Nanos duration);
     void compute_forever();
-    void sleep(Nanos duration);  // a timer, then a block
+    void sleep(Nanos duration);                         // a timer, then a block
+    void call(const std::function<void()>& hypercall);  // and back to the guest
+
+    // From now on other CPUs act, and interrupts come, in the middle of what the scheduler does: at entries of its functions.
+    void interleave(u64 seed);
 
     // Called from CPU `cpu` with interrupts off, as an interrupt handler would be.
     void as_interrupt_on(CpuId cpu, const std::function<void()>& handler);
@@ -41,14 +46,23 @@ class World {
     u64 time_updates = 0;
     u32 shutdown_reason = ~u32{0};
 
+    // --- for the machine
+    // Some nanoseconds for the other CPUs, while this one waits for them. False: no CPU of this world executes.
+    bool step();
+    void at_function_entry();
+    bool take_message(u32 cpu);  // from another CPU, where one has arrived
+
    private:
-    friend struct Fiber;
-    void deliver(u32 cpu);
     void resume(u32 cpu);
+    u64 random();
+    Nanos arrival(u32 cpu);
 
     std::vector<std::unique_ptr<Domain>> domains_;
     std::vector<std::unique_ptr<Vcpu>> vcpus_;
-    std::vector<Nanos> sleep_until_;
+    bool inside_ = false;  // a CPU executes, not the test
+    u64 seed_ = 0;         // 0: one thing after the other
+    Nanos until_ = 0;      // end of the run in progress
+    Nanos arrivals_[max_cpus];
 };
 
 extern World* world;

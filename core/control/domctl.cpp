@@ -55,13 +55,14 @@ Result<> set_affinity(Domain& d, const xen_domctl_vcpuaffinity& op) {
     CpuMask wanted_soft;
     if ((op.flags & hard) != 0) wanted_hard = TRY(read_mask(op.cpumap_hard));
     if ((op.flags & soft) != 0) wanted_soft = TRY(read_mask(op.cpumap_soft));
+    CpuMask usable = online_mask();
     {
         Guard guard(d.lock);
         if ((op.flags & hard) == 0) wanted_hard = v.sched.wanted_affinity;
         if ((op.flags & soft) == 0) wanted_soft = v.sched.soft_affinity;
         TRY(sched::set_affinity(v, wanted_hard, wanted_soft));
+        usable = usable & v.sched.hard_affinity;
     }
-    const CpuMask usable = v.sched.hard_affinity & online_mask();
     if ((op.flags & hard) != 0) TRY(write_mask(op.cpumap_hard, usable));
     if ((op.flags & soft) != 0) TRY(write_mask(op.cpumap_soft, wanted_soft & usable));
     return {};
@@ -88,6 +89,7 @@ Result<> destroy(Vcpu& caller, Domain& d) {
     return {};
 }
 
+// Registers of vCPUs, and what their domain lets them hold.
 template <class F>
 Result<> alone(Domain& d, F&& f) {
     const ControlLock lock(d);
@@ -137,9 +139,9 @@ Result<> change_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
             std::copy_n(u.setdomainhandle.handle, sizeof d.handle, d.handle);
             return {};
         }
-        case XEN_DOMCTL_set_cpu_policy: answers = true; return set_cpu_policy(d, u.cpu_policy);
+        case XEN_DOMCTL_set_cpu_policy: answers = true; return alone(d, [&] { return set_cpu_policy(d, u.cpu_policy); });
         case XEN_DOMCTL_settscinfo: return is_own ? fail(XEN_EINVAL) : set_tsc_info(d, u.tsc_info);
-        case XEN_DOMCTL_set_vcpu_msrs: answers = true; return set_vcpu_msrs(d, u.vcpu_msrs);
+        case XEN_DOMCTL_set_vcpu_msrs: answers = true; return alone(d, [&] { return set_vcpu_msrs(d, u.vcpu_msrs); });
         case XEN_DOMCTL_hypercall_init: return fill_hypercall_page(d, u.hypercall_init);
         case XEN_DOMCTL_settimeoffset: return set_time_offset(d, u.settimeoffset);
         case XEN_DOMCTL_sendtrigger: return send_trigger(d, u.sendtrigger);
@@ -180,7 +182,6 @@ Result<> access_domain(Vcpu& caller, Domain& d, xen_domctl& op, bool& answers) {
             u.address_size.size = 64;
             answers = true;
             return {};
-        // Registers of vCPUs.
         case XEN_DOMCTL_setvcpucontext: return alone(d, [&] { return set_vcpu_context(d, u.vcpucontext); });
         case XEN_DOMCTL_getvcpucontext: return alone(d, [&] { return get_vcpu_context(d, u.vcpucontext); });
         case XEN_DOMCTL_set_ext_vcpucontext: return alone(d, [&] { return set_vcpu_callbacks(d, u.ext_vcpucontext); });

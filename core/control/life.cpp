@@ -88,25 +88,24 @@ Result<DomId> create(domid_t wanted, const xen_domctl_createdomain& op) {
 }
 
 Result<> pause(Domain& d) {
-    u32 count = d.controller_pauses.load();
-    do {
-        if (count >= max_pauses) return fail(XEN_EOVERFLOW);
-    } while (!d.controller_pauses.compare_exchange_weak(count, count + 1));
-    if (count != 0) return {};
-    for_each_vcpu(d, sched::pause);
+    {
+        Guard guard(d.lock);
+        const u32 before = d.controller_pauses.load();
+        if (before >= max_pauses) return fail(XEN_EOVERFLOW);
+        d.controller_pauses.store(before + 1);
+        if (before == 0) for_each_vcpu(d, sched::pause);
+    }
+    sched::wait_until_out_of_guest(d);
     return {};
 }
 
 Result<> unpause(Domain& d) {
-    u32 count = d.controller_pauses.load();
-    do {
-        if (count == 0) return fail(XEN_EINVAL);
-    } while (!d.controller_pauses.compare_exchange_weak(count, count - 1));
-    if (count != 1) return {};
-    {
-        Guard guard(d.lock);
-        d.has_run = true;
-    }
+    Guard guard(d.lock);
+    const u32 before = d.controller_pauses.load();
+    if (before == 0) return fail(XEN_EINVAL);
+    d.controller_pauses.store(before - 1);
+    if (before > 1) return {};
+    d.has_run = true;
     for_each_vcpu(d, sched::unpause);
     return {};
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// domctl: making domains, letting them run, ending them. The caller holds the domain's ControlLock where a domain is given.
+// domctl: making domains, letting them run, ending them. No locks held.
 #pragma once
 
 #include "core/domain/domain.hpp"
@@ -9,7 +9,8 @@ namespace xylem::control {
 // XEN_DOMCTL_createdomain: domain `wanted`, or the next free number where that is reserved. XEN_EINVAL: a setting that we do
 // not know or cannot keep (said in the log); XEN_EEXIST; XEN_ENOMEM.
 Result<DomId> create(domid_t wanted, const xen_domctl_createdomain& op);
-// Counted; XEN_EOVERFLOW: 255 times already. XEN_EINVAL: not paused.
+// Counted; after it no vCPU executes the guest's instructions. XEN_EOVERFLOW: 255 times already. XEN_EINVAL: not paused. Take the
+// domain's lock. Not for the caller's own domain.
 Result<> pause(Domain& d);
 Result<> unpause(Domain& d);
 // The domain goes on after it shut down, as if nothing had been.

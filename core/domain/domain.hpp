@@ -40,6 +40,7 @@ struct Domain {
     // --- life -------------------------------------------------------------------------------------------------------------
     std::atomic<u32> references{1};  // objects that point here; the last one frees the structure
     std::atomic<Life> life{Life::alive};
+    Spinlock shutdown_lock;                            // for changes of the next two, with the pauses that go with them
     std::atomic<bool> shutting_down{false};            // asked to
     std::atomic<bool> shut_down{false};                // none of its vCPUs is in the guest any more; tools were told
     static constexpr u32 no_shutdown_code = 255;       // what Xen's tools see where there is none

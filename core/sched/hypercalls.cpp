@@ -170,18 +170,25 @@ void shutdown_domain(Domain& d, u32 reason) {
         port::machine_shutdown(reason);
         return;
     }
-    if (d.shutting_down.exchange(true)) return;
-    u32 told = Domain::no_shutdown_code;
-    d.shutdown_code.compare_exchange_strong(told, reason);
-    for_each_vcpu(d, sched::pause);
+    {
+        IrqGuard guard(d.shutdown_lock);
+        if (d.shutting_down.load()) return;
+        d.shutting_down.store(true);
+        u32 told = Domain::no_shutdown_code;
+        d.shutdown_code.compare_exchange_strong(told, reason);
+        for_each_vcpu(d, sched::pause);
+    }
     complete_shutdown(d);
 }
 
 void complete_shutdown(Domain& d) {
-    if (!d.shutting_down.load() || d.shut_down.load()) return;
-    for (u32 i = 0; i < d.max_vcpus; ++i)
-        if (const Vcpu* v = d.vcpus[i]; v != nullptr && !v->sched.at_exit.load() && !v->sched.blocked.load()) return;
-    if (d.shut_down.exchange(true)) return;
+    {
+        IrqGuard guard(d.shutdown_lock);
+        if (!d.shutting_down.load() || d.shut_down.load()) return;
+        for (u32 i = 0; i < d.max_vcpus; ++i)
+            if (d.vcpus[i] != nullptr && !sched::is_out_of_guest(*d.vcpus[i])) return;
+        d.shut_down.store(true);
+    }
     const u32 port = d.suspend_port.load();
     if (d.shutdown_code.load() == SHUTDOWN_suspend && port != 0)
         evtchn::notify(d, Port(port));
@@ -190,7 +197,9 @@ void complete_shutdown(Domain& d) {
 }
 
 void resume_domain(Domain& d) {
-    if (!d.shutting_down.exchange(false)) return;
+    IrqGuard guard(d.shutdown_lock);
+    if (!d.shutting_down.load()) return;
+    d.shutting_down.store(false);
     d.shut_down.store(false);
     d.shutdown_code.store(Domain::no_shutdown_code);
     for_each_vcpu(d, sched::unpause);

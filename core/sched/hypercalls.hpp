@@ -23,7 +23,7 @@ void start_default_periodic_timer(Vcpu& v);
 void shutdown_domain(Domain& d, u32 reason);
 // The last of its vCPUs that leaves the guest completes the shutdown: tools are told then. Any context, no locks held.
 void complete_shutdown(Domain& d);
-// Undoes shutdown_domain() (XEN_DOMCTL_resumedomain). The caller serialises.
+// Undoes shutdown_domain() (XEN_DOMCTL_resumedomain).
 void resume_domain(Domain& d);
 // The domain is about to be freed: stops its watchdogs and the scheduler's timer. Its vCPUs are removed already.
 void cancel_domain_timers(Domain& d);

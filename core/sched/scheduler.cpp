@@ -64,13 +64,19 @@ void begin_idling(RunQueue& q, Nanos now) XYLEM_REQUIRES(q.lock) {
     q.idling.store(true, std::memory_order_relaxed);
 }
 
+// A domain that dies is not kept from it by its cap.
+bool has_budget(Vcpu& v, Nanos now) {
+    return v.domain.sched.cap.load(std::memory_order_relaxed) == 0 || v.sched.ending.load(std::memory_order_relaxed) ||
+           budget_left(v.domain, now) > 0;
+}
+
 // The waiting vCPU that is furthest behind, may run here, and whose domain has budget. Parks those without.
 Vcpu* first_waiting(RunQueue& q, Nanos now) XYLEM_REQUIRES(q.lock) {
     Vcpu* v = q.head;
     while (v != nullptr) {
         Vcpu* next = v->sched.next;
         if (allowed(v->sched, q)) {
-            if (v->domain.sched.cap.load(std::memory_order_relaxed) == 0 || budget_left(v->domain, now) > 0) return v;
+            if (has_budget(*v, now)) return v;
             dequeue(q, *v);
             park(*v);
         }
@@ -86,7 +92,7 @@ bool may_stay(RunQueue& q, Vcpu& v, Nanos now) XYLEM_REQUIRES(q.lock) {
         q.misplaced = true;
         return false;
     }
-    if (v.domain.sched.cap.load(std::memory_order_relaxed) != 0 && budget_left(v.domain, now) <= 0) {
+    if (!has_budget(v, now)) {
         park(v);
         return false;
     }
@@ -290,7 +296,7 @@ void exit_point() XYLEM_NO_ANALYSIS {
         if (v.domain.shutting_down.load(std::memory_order_relaxed)) complete_shutdown(v.domain);
     }
     preempt_if_needed();
-    e.at_exit.store(false, std::memory_order_relaxed);
+    e.at_exit.store(false, std::memory_order_seq_cst);  // before our caller looks for reasons to come here again
 }
 
 void preempt_if_needed() {
@@ -310,6 +316,20 @@ void cancel_block() {
     port::current().sched.blocked.store(false, std::memory_order_release);
 }
 
+// The current vCPU idled on its CPU and goes on there. With a cap that is for schedule() to say.
+static void wake_in_place(RunQueue& q, Vcpu& v) XYLEM_NO_ANALYSIS {
+    const bool capped = v.domain.sched.cap.load(std::memory_order_relaxed) != 0;
+    q.lock.lock();
+    const Nanos now = port::now();
+    catch_up(q);
+    settle(q, v.sched, static_cast<u64>(sleep_bonus));
+    if (!capped) begin_running(q, v, now);
+    q.lock.unlock();
+    if (capped) [[unlikely]]
+        schedule();
+    renew_time(v, port::this_cpu(), now);
+}
+
 void block_current() XYLEM_NO_ANALYSIS {
     const u64 irq = cpu::irq_save();
     Vcpu& v = port::current();
@@ -326,15 +346,7 @@ void block_current() XYLEM_NO_ANALYSIS {
                 port::wait_for_interrupt();
         }
         RunQueue& q = this_queue();
-        if (q.idling.load(std::memory_order_relaxed)) {
-            q.lock.lock();
-            const Nanos now = port::now();
-            catch_up(q);
-            settle(q, v.sched, static_cast<u64>(sleep_bonus));
-            begin_running(q, v, now);
-            q.lock.unlock();
-            renew_time(v, q.id, now);
-        }
+        if (q.idling.load(std::memory_order_relaxed)) wake_in_place(q, v);
     }
     cpu::irq_restore(irq);
 }
@@ -396,7 +408,8 @@ void take_down(Vcpu& v) {
 }
 
 void pause(Vcpu& v) {
-    if (v.sched.pause_count.fetch_add(1) == 0) stop_running(v);
+    v.sched.pause_count.fetch_add(1);
+    stop_running(v);
 }
 
 void unpause(Vcpu& v) {
@@ -410,13 +423,34 @@ void make_way() {
     cpu::relax();
 }
 
+// At its exit it looks once more whether it is to stop after it has left there.
+bool is_out_of_guest(const Vcpu& v) {
+    return v.sched.at_exit.load() || v.sched.blocked.load();
+}
+
+void wait_until_out_of_guest(Domain& d) {
+    for_each_vcpu(d, [](Vcpu& v) {
+        while (!is_out_of_guest(v)) make_way();
+    });
+}
+
+// Off its stack, which it left at its exit: a paused vCPU stays so.
+static bool is_held(Vcpu& v) XYLEM_NO_ANALYSIS {
+    const u64 irq = cpu::irq_save();
+    RunQueue& q = lock_queue_of(v);
+    const Entity& e = v.sched;
+    const bool held = q.current != &v && !e.on_cpu.load(std::memory_order_acquire) && e.at_exit.load(std::memory_order_relaxed);
+    q.lock.unlock();
+    cpu::irq_restore(irq);
+    return held;
+}
+
 bool pause_and_wait(Vcpu& v) {
     constexpr Nanos patience = 2'000'000'000;
     pause(v);
     wake(v);  // out of a block it comes to its exit, too
-    const Entity& e = v.sched;
     const Nanos since = port::now();
-    while (e.on_cpu.load(std::memory_order_acquire) || !e.at_exit.load(std::memory_order_acquire)) {
+    while (!is_held(v)) {
         if (port::now() - since > patience) {
             unpause(v);
             return false;
@@ -450,7 +484,8 @@ void end(Vcpu& v) XYLEM_NO_ANALYSIS {
 
 void wait_until_ended(Vcpu& v) {
     const Entity& e = v.sched;
-    while (e.on_cpu.load(std::memory_order_acquire) || !e.ended.load(std::memory_order_acquire)) make_way();
+    // In this order: it gets no CPU any more once it has ended.
+    while (!e.ended.load(std::memory_order_acquire) || e.on_cpu.load(std::memory_order_acquire)) make_way();
 }
 
 void yield_current() XYLEM_NO_ANALYSIS {

@@ -3,9 +3,9 @@
 // that is furthest behind runs next. Virtual times are comparable between CPUs: CPUs that fall behind others are given vCPUs
 // away or are moved forward, so a domain's share is a share of the machine.
 //
-// Locks, outermost first: domain lock, run-queue lock (two of them: lower CPU number first), DomainShare::lock, timer lock.
-// All but the domain lock are taken with interrupts off; wake-ups come from interrupt handlers on any CPU. No lock is held
-// while stacks are switched (core/port/sched.hpp tells that protocol).
+// Locks, outermost first: domain lock, its shutdown_lock, run-queue lock (two of them: lower CPU number first),
+// DomainShare::lock, timer lock. All but the domain lock are taken with interrupts off; wake-ups come from interrupt handlers on
+// any CPU. No lock is held while stacks are switched (core/port/sched.hpp tells that protocol).
 //
 // A vCPU that blocks while nobody else wants its CPU stays where it is and halts on its own stack ("idle in place"): waking it
 // needs no context switch. It still counts as being on its CPU then; pause_and_wait() evicts it.
@@ -61,6 +61,11 @@ void make_way();
 // first. Any context.
 void pause(Vcpu& v);
 void unpause(Vcpu& v);
+// A vCPU that was paused and will execute none of its guest's instructions before unpause(). A hypercall in which it is blocked
+// may still come to its end. Any context.
+bool is_out_of_guest(const Vcpu& v);
+// Of another domain whose vCPUs were paused. Interrupts on, no locks held.
+void wait_until_out_of_guest(Domain& d);
 // After it returns the vCPU's registers are in memory, between two instructions of its guest, and stay there until unpause().
 // A blocked vCPU is woken for that. False (and not paused): its hypercall did not come to an end in two seconds. Not for the
 // current vCPU; interrupts on, no locks held.

@@ -143,6 +143,41 @@ TEST(Scheduler, CapsHoldForWhoRunsAlready) {
     EXPECT_NEAR(static_cast<double>(ran(v) - before), 1.5e9, 0.05e9);
 }
 
+// One that sleeps on a CPU of its own never leaves it.
+TEST(Scheduler, CapsHoldForWhoSleepsAlone) {
+    World w(2);
+    Domain& d = w.add_domain(256, 20);
+    Vcpu& v = w.add_vcpu(d, [&] {
+        for (;;) {
+            w.compute(3 * ms / 2);
+            w.sleep(ms);  // the tick at the end of its budget finds it here
+        }
+    });
+    w.start(v);
+    w.run_until(host::machine.now + 5 * second);
+    EXPECT_NEAR(share(v, 5 * second), 0.2, 0.01);
+}
+
+TEST(Scheduler, CapsDoNotDelayTheEnd) {
+    World w(2);
+    Domain& d = w.add_domain(256, 1);
+    bool done = false;
+    Vcpu& v = w.add_vcpu(d, [&] {
+        w.call([&] {
+            const Nanos start = host::machine.now;
+            while (host::machine.now < start + 2 * ms) sched::make_way();
+            done = true;
+        });
+    });
+    w.start(v);
+    w.run_until(host::machine.now + 5 * ms);
+    EXPECT_FALSE(done);
+    sched::end(v);
+    w.run_until(host::machine.now + 3 * ms);
+    EXPECT_TRUE(done);
+    EXPECT_TRUE(v.sched.ended);
+}
+
 TEST(Scheduler, CapsHoldForWholeDomains) {
     for (u32 cap : {10u, 50u, 150u}) {
         World w(4);
