@@ -12,6 +12,7 @@
 #include <xen/features.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
+#include <xen/nmi.h>
 #include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sched.h>

@@ -90,6 +90,7 @@ constexpr Option without_effect(std::string_view name, std::string_view why) {
 constexpr std::string_view clock_names[] = {"auto", "tsc", "hpet", "acpi", "pit"};
 constexpr std::string_view timestamp_names[] = {"none", "date", "datems", "boot", "raw"};
 constexpr std::string_view reboot_names[] = {"", "triple", "kbd", "acpi", "pci", "Power", "efi", "no"};
+constexpr std::string_view nmi_names[] = {"ignore", "dom0", "fatal"};
 constexpr std::string_view watchdog_names[] = {"off", "on", "force"};
 
 constexpr Option rows[] = {
@@ -138,6 +139,8 @@ constexpr Option rows[] = {
      },
      [](const Options& o, Sink& out) { return o.mem != 0 ? show_size(o.mem, out) : out.write(""); }},
     flag<&Options::msi>("msi", "Message-signalled interrupts for dom0's devices; without, its drivers use lines."),
+    choice<&Options::nmi, nmi_names>("nmi", "ignore|dom0|fatal",
+                                     "What an NMI of the hardware does: nothing, an NMI for dom0, or a report and the end."),
     flag<&Options::noreboot>("noreboot", "Stops after a crash instead of restarting the machine."),
     opposite_flag<&Options::smp>("nosmp", "Uses only the first CPU."),
     {"reboot", "t[riple]|k[bd]|a[cpi]|p[ci]|P[ower]|e[fi]|n[o][,w[arm]|c[old]]", "How the machine is restarted.", read_reboot,
@@ -175,7 +178,6 @@ constexpr Option rows[] = {
     without_effect("iommu", "no IOMMU is used"),
     without_effect("max_cstate", "idle processors halt; deeper states are not used"),
     without_effect("mce", "a machine check stops the machine with a report"),
-    without_effect("nmi", "an NMI that nobody asked for is reported"),
     without_effect("no-real-mode", "the firmware is not called in real mode"),
     without_effect("noapic", "the I/O APICs are always used"),
     without_effect("pcid", "process-context identifiers are not used"),

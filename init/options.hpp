@@ -58,6 +58,7 @@ struct SwitchKey {
 enum class ClockSource : u8 { automatic, tsc, hpet, acpi, pit };
 enum class RebootMethod : u8 { automatic, triple_fault, keyboard, acpi, pci, power, efi, none };
 enum class Watchdog : u8 { off, on, force };
+enum class NmiAction : u8 { ignore, dom0, fatal };
 
 // Every setting with its default. The views point into the command line.
 struct Options {
@@ -92,6 +93,7 @@ struct Options {
     u32 sched_ratelimit_us = sched::default_ratelimit / 1000;
     // machine
     bool msi = true;
+    NmiAction nmi = NmiAction::dom0;
     bool noreboot = false;
     RebootMethod reboot = RebootMethod::automatic;
     Watchdog watchdog = Watchdog::off;

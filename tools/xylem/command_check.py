@@ -152,7 +152,7 @@ def check_options():
     """What the command line sets is also read: no option only looks as if it worked."""
     struct = re.search(r"^struct Options \{\n(.*?)^\};", (ROOT / "init/options.hpp").read_text(), re.MULTILINE | re.DOTALL)[1]
     fields = re.findall(r"^    [\w:]+ (\w+)(?: = .*?|\{.*?\})?;", struct, re.MULTILINE)
-    readers = "".join((ROOT / name).read_text() for name in tracked() if name.startswith("init/") and not name.startswith("init/options_values"))
+    readers = "".join((ROOT / name).read_text() for name in tracked() if name.startswith(("init/", "arch/x86/entry/")) and not name.startswith("init/options_values"))
     return [f"init/options.hpp: nothing reads '{field}'" for field in fields if not re.search(rf"\boptions(\(\))?\.{field}\b(?! = )", readers)]
 
 

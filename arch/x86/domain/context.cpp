@@ -6,6 +6,7 @@
 #include "arch/x86/domain/arch_domain.hpp"
 #include "arch/x86/domain/features.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/nmi.hpp"
 #include "arch/x86/entry/setup.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/irqchip/vectors.hpp"
@@ -175,6 +176,7 @@ bool runstate_update_flag(Domain& d) {
 
 void wait_for_interrupt() {
     cpu::sleep_until_interrupt();
+    look_for_nmi(*current_arch().cpu);
 }
 
 bool preemption_point() {

@@ -35,6 +35,7 @@ struct PerCpu {
     CpuId id{0};
     u32 apic_id = 0;
     bool online = false;
+    std::atomic<bool> nmi_came{false};  // the hardware's; nobody was told yet
     Vcpu* idle = nullptr;
     Vcpu* running = nullptr;  // whose registers the CPU holds
     u64* gdt_page = nullptr;  // the hypervisor's page of the GDT (entry 7168 up), mapped last in every window

@@ -2,6 +2,7 @@
 // What the entry code calls: faults and interrupts, from guests and from the hypervisor itself.
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/domain/per_cpu.hpp"
+#include "arch/x86/entry/nmi.hpp"
 #include "arch/x86/entry/report.hpp"
 #include "arch/x86/irqchip/local_apic.hpp"
 #include "arch/x86/irqchip/vectors.hpp"
@@ -119,7 +120,7 @@ Frame* handle_from_hypervisor(Frame* frame) {
 }
 
 void handle_on_own_stack(Frame* frame) {
-    if (frame->entry_vector == x86::vector::nmi && handle_nmi(*frame)) return;
+    if (frame->entry_vector == x86::vector::nmi) return handle_nmi(*frame);
     report_fault(*frame);
 }
 
@@ -134,6 +135,7 @@ void exit_work(Frame* frame) {
     Vcpu& vcpu = *v.vcpu;
     const bool held = (vcpu.pending_work.load(std::memory_order_relaxed) & (work::stop | work::end)) != 0;
     if (held || v.cpu->work.flags.load(std::memory_order_relaxed) != 0) sched::exit_point();
+    look_for_nmi(*v.cpu);
     if (keys_are_waiting()) [[unlikely]] {
         cpu::irq_enable();
         run_waiting_keys();

@@ -19,7 +19,6 @@
 #include "hw/x86/registers.hpp"
 #include "init/hypervisor.hpp"
 #include "init/shutdown.hpp"
-#include "init/watchdog.hpp"
 
 namespace xylem {
 namespace {
@@ -45,7 +44,21 @@ constexpr const char* vector_names[] = {"divide error",
                                         "machine check",
                                         "SIMD error"};
 
-constinit std::atomic<u32> panicking{0};
+// The CPU that ends the machine; all others stop.
+constexpr u32 nobody = ~u32{0};
+constinit std::atomic<u32> last_cpu{nobody};
+constinit bool reports = false;  // that CPU's
+
+u32 this_cpu_or_first() {
+    const PerCpu* cpu = current_arch().cpu;
+    return cpu != nullptr ? cpu->id.raw : 0;
+}
+
+void become_last_cpu() {
+    u32 was = nobody;
+    const u32 self = this_cpu_or_first();
+    if (!last_cpu.compare_exchange_strong(was, self) && was != self) cpu::stop_forever();
+}
 
 void show_registers(const Frame& f) {
     log::error("rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx);
@@ -98,8 +111,9 @@ void show_context() {
 
 void begin(std::string_view reason) {
     cpu::irq_disable();
-    if (panicking.exchange(1) != 0) cpu::stop_forever();
-    // Nobody goes on, or worse, prints in between. Their NMI handler sees `panicking`.
+    become_last_cpu();
+    if (std::exchange(reports, true)) cpu::stop_forever();  // the report itself failed
+    // Nobody goes on, or worse, prints in between.
     if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
     console::the_console().enter_panic();
     log::error("");
@@ -123,8 +137,9 @@ void begin(std::string_view reason) {
     reboot_machine();
 }
 
-// `f`: where it happened, in the hypervisor or in a guest.
-[[noreturn]] void stop_with(const Frame& f, std::string_view reason) {
+}  // namespace
+
+void report_and_stop(const Frame& f, std::string_view reason) {
     begin(reason);
     if (hypervisor().started) show_context();
     show_registers(f);
@@ -138,8 +153,6 @@ void begin(std::string_view reason) {
     show_stack(f.rip, f.rbp);
     end();
 }
-
-}  // namespace
 
 void panic_with(std::string_view reason) {
     const u64 rbp = *static_cast<const u64*>(__builtin_frame_address(0));  // the caller's
@@ -161,28 +174,17 @@ void report_fault(const Frame& f) {
     text::FixedText<96> reason;
     const char* name = f.entry_vector < std::size(vector_names) ? vector_names[f.entry_vector] : "unexpected interrupt";
     text::format(reason, "{} (error code {:#x})", name, f.error_code);
-    stop_with(f, reason.view());
+    report_and_stop(f, reason.view());
 }
 
 void stop_other_cpus() {
-    panicking.store(1);
+    become_last_cpu();
     if (port::online_cpus() > 1) irqchip::local_apic.send_nmi_to_others();
 }
 
-bool handle_nmi(Frame& f) {
-    if (panicking.load() != 0) {
-        cpu::wbinvd();  // the flight recorder's newest events: a reset forgets the caches
-        cpu::stop_forever();
-    }
-    if (watchdog::asks(current_arch().cpu->id)) {
-        text::FixedText<96> reason;
-        text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", current_arch().cpu->id,
-                     hypervisor().options.watchdog_timeout);
-        stop_with(f, reason.view());
-    }
-    // The others are the hardware's own: dom0's kernel knows the machine's sources (its port 0x61).
-    log::warning("NMI on CPU {}", current_arch().cpu->id);
-    return true;
+bool another_cpu_ends_the_machine() {
+    const u32 last = last_cpu.load();
+    return last != nobody && last != this_cpu_or_first();
 }
 
 namespace port {
@@ -192,6 +194,7 @@ void dump_guest_state(Vcpu& v) {
     log::error("d{}v{} in {} mode:", v.domain.id, v.id, v.arch->kernel_mode != 0 ? "kernel" : "user");
     show_registers(f);
     log::error("page-table roots: kernel {:#x} user {:#x}", v.arch->kernel_root, v.arch->user_root);
+    if (&v != &current()) return;  // another's stack is not in this address space
     u64 words[8]{};
     if (!copy_from_guest(words, f.rsp, sizeof words)) return;
     log::error("stack {:016x} {:016x} {:016x} {:016x}", words[0], words[1], words[2], words[3]);

@@ -85,9 +85,11 @@ void LocalApic::set_up_inputs(const acpi::PlatformInfo& info) {
     u32 acpi_id = acpi::all_cpus;
     for (const acpi::Cpu& cpu : info.cpus)
         if (cpu.apic_id == id()) acpi_id = cpu.acpi_id;
+    const bool is_boot_cpu = (cpu::rdmsr(msr_apic_base) & base_boot_cpu) != 0;
     u32 lint[2] = {lvt_masked, lvt_masked};
     for (const acpi::LocalNmi& nmi : info.local_nmis) {
-        if (nmi.acpi_id != acpi::all_cpus && nmi.acpi_id != acpi_id) continue;
+        // What all CPUs are wired to is told once.
+        if (nmi.acpi_id == acpi::all_cpus ? !is_boot_cpu : nmi.acpi_id != acpi_id) continue;
         // NMIs are always edge triggered, whatever the table says.
         lint[nmi.lint & 1] = delivery_bits(Delivery::nmi) | (nmi.mode.polarity == Polarity::low ? lvt_low_active : 0);
     }

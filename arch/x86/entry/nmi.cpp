@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "arch/x86/entry/nmi.hpp"
+
+#include "abi/xen.hpp"
+#include "arch/x86/domain/arch_vcpu.hpp"
+#include "arch/x86/entry/report.hpp"
+#include "base/log.hpp"
+#include "core/domain/domain_list.hpp"
+#include "cpu/instructions.hpp"
+#include "cpu/port_io.hpp"
+#include "init/hypervisor.hpp"
+#include "init/watchdog.hpp"
+
+namespace xylem {
+namespace {
+
+// The PC's port of NMI sources. Reading changes nothing; dom0's kernel clears what it was told of.
+constexpr u16 status_port = 0x61;
+constexpr u8 system_error = 1U << 7;
+constexpr u8 io_check = 1U << 6;
+
+struct Source {
+    unsigned long reason;  // as shared_info tells it [xen/nmi.h]
+    const char* name;
+};
+
+Source source_of(u8 status) {
+    if ((status & system_error) != 0) return {XEN_NMIREASON_pci_serr, "PCI system error"};
+    if ((status & io_check) != 0) return {XEN_NMIREASON_io_error, "I/O check"};
+    return {XEN_NMIREASON_unknown, "unknown source"};
+}
+
+void tell_dom0(const Source& source) {
+    const DomainRef d = next_domain(DomId(0));
+    if (!d || !d->is_hardware_domain) return;
+    __atomic_fetch_or(&d->shared->arch.nmi_reason, source.reason, __ATOMIC_SEQ_CST);
+    Vcpu& v = *d->vcpus[0];
+    v.pending_work.fetch_or(work::nmi);
+    kick(v);
+}
+
+}  // namespace
+
+void handle_nmi(const Frame& frame) {
+    if (another_cpu_ends_the_machine()) {
+        cpu::wbinvd();  // the flight recorder's newest events: a reset forgets the caches
+        cpu::stop_forever();
+    }
+    PerCpu& cpu = *current_arch().cpu;
+    if (watchdog::asks(cpu.id)) {
+        text::FixedText<96> reason;
+        text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", cpu.id, hypervisor().options.watchdog_timeout);
+        report_and_stop(frame, reason.view());
+    }
+    if (hypervisor().options.nmi == init::NmiAction::fatal) {
+        text::FixedText<96> reason;
+        text::format(reason, "NMI on CPU {}: {} (option nmi=fatal)", cpu.id, source_of(cpu::in8(status_port)).name);
+        report_and_stop(frame, reason.view());
+    }
+    cpu.nmi_came.store(true, std::memory_order_relaxed);
+    cpu.work.flags.fetch_or(CpuWork::reschedule);
+}
+
+void tell_of_nmi(PerCpu& cpu) {
+    cpu.nmi_came.store(false, std::memory_order_relaxed);
+    if (hypervisor().options.nmi == init::NmiAction::ignore) return;
+    const Source source = source_of(cpu::in8(status_port));
+    log::error("NMI on CPU {}: {}; dom0 is told", cpu.id, source.name);
+    tell_dom0(source);
+}
+
+}  // namespace xylem
