@@ -133,10 +133,19 @@ void timer_set(Timer& timer, Nanos deadline) XYLEM_NO_ANALYSIS {
 void timer_set_here(Timer& timer, Nanos deadline) XYLEM_NO_ANALYSIS {
     const u64 flags = cpu::irq_save();
     const CpuId here = port::this_cpu();
-    if (cpu_of(timer) != here) timer_migrate(timer, here);
-    TimerQueue& q = lock_queue(timer);
-    set_locked(q, timer, timer.cpu, deadline);
-    q.lock.unlock();
+    for (;;) {
+        TimerQueue& q = lock_queue(timer);
+        // While its handler runs elsewhere it stays there: that queue is where timer_cancel() looks for it.
+        const bool stays = timer.cpu == here || q.running == &timer;
+        if (stays) {
+            set_locked(q, timer, timer.cpu, deadline);
+        } else {
+            if (timer.armed) take_out(q, timer);
+            __atomic_store_n(&timer.cpu.raw, here.raw, __ATOMIC_RELEASE);
+        }
+        q.lock.unlock();
+        if (stays) break;
+    }
     cpu::irq_restore(flags);
 }
 
@@ -153,38 +162,6 @@ void timer_cancel(Timer& timer) XYLEM_NO_ANALYSIS {
         if (!elsewhere) return;
         cpu::relax();
     }
-}
-
-void timer_migrate(Timer& timer, CpuId cpu) XYLEM_NO_ANALYSIS {
-    const u64 flags = cpu::irq_save();
-    for (;;) {
-        TimerQueue& q = lock_queue(timer);
-        if (timer.cpu == cpu) {
-            q.lock.unlock();
-            break;
-        }
-        // A running handler is looked for in the timer's queue: the timer stays there until it has finished.
-        if (q.running == &timer) {
-            const bool ours = timer.cpu == port::this_cpu();
-            q.lock.unlock();
-            if (ours) break;
-            cpu::relax();
-            continue;
-        }
-        const bool armed = timer.armed;
-        if (armed) take_out(q, timer);
-        __atomic_store_n(&timer.cpu.raw, cpu.raw, __ATOMIC_RELEASE);
-        const Nanos deadline = timer.deadline;
-        q.lock.unlock();
-        // In between somebody else may set the timer: the later word wins, an armed timer is left alone.
-        if (armed) {
-            TimerQueue& to = lock_queue(timer);
-            if (!timer.armed && timer.deadline == deadline) set_locked(to, timer, timer.cpu, deadline);
-            to.lock.unlock();
-        }
-        break;
-    }
-    cpu::irq_restore(flags);
 }
 
 void timers_run() XYLEM_NO_ANALYSIS {

@@ -26,13 +26,11 @@ struct Timer {
 // Arms (or moves) a timer; a deadline in the past fires at once; `never` disarms. Any context; takes the timer lock, which is
 // innermost: callers may hold any other lock.
 void timer_set(Timer& timer, Nanos deadline);
-// The same, on the queue of the CPU that executes this.
+// The same, on the queue of the CPU that executes this if its handler does not just run on another.
 void timer_set_here(Timer& timer, Nanos deadline);
 // After this returns the handler is not running and will not run, unless called from the handler itself. The caller holds no
 // lock that the handler takes.
 void timer_cancel(Timer& timer);
-// Moves an armed timer to another CPU's queue.
-void timer_migrate(Timer& timer, CpuId cpu);
 // The timer interrupt of this CPU: runs what is due and arms the next. Interrupts off.
 void timers_run();
 // This CPU's queue was changed by another CPU (CpuWork::timers): arms the hardware anew. Interrupts off.
