@@ -217,7 +217,7 @@ class Sharing {
         op = b_.with_arguments(op, [&](u64 at) {
             return done = b_.world.call(__HYPERVISOR_memory_op, back ? XENMEM_decrease_reservation : XENMEM_populate_physmap, at);
         });
-        for (u32 i = 0; !back && done > 0 && i < done; ++i) Board::keep(g, s.b + i, op.list[i]);
+        for (u32 i = 0; !back && i < std::size(op.list) && i < done; ++i) Board::keep(g, s.b + i, op.list[i]);
     }
     void exchange(const Step& s) {
         struct {
