@@ -19,7 +19,10 @@ void calibrate() {
 }  // namespace bench
 
 int main(int count, char** words) {
-    if (count > 1) return bench::domain_mode(count, words);
+    if (count == 3 && std::strcmp(words[1], "only") == 0)
+        bench::only = words[2];
+    else if (count > 1)
+        return bench::domain_mode(count, words);
     // The TSC counts from the machine's reset, the monotonic clock from the kernel's start: the difference is what came before.
     std::printf("BENCH-CLOCKS tsc=%llu monotonic=%llu\n", static_cast<unsigned long long>(bench::ticks()),
                 static_cast<unsigned long long>(bench::monotonic_ns()));

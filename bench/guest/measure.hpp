@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 
 namespace bench {
@@ -34,12 +35,27 @@ inline void spin(std::uint64_t count) {
 
 void calibrate();
 
+// A measurement that is repeated for ever instead, for ./xylem bench --profile, with a call of mark() before each operation.
+inline const char* only = nullptr;
+[[gnu::noinline]] inline void mark() {
+    asm volatile("" ::: "memory");
+}
+
 constexpr int rounds = 7;
 
 // Prints the median, least and greatest cost in instructions of one call of `action`, over `rounds` rounds of `count` calls.
 // `divisor`: how many operations one call does.
 template <class Action>
 void measure(const char* name, int count, Action action, int divisor = 1) {
+    if (only != nullptr) {
+        if (std::strcmp(name, only) != 0) return;
+        std::printf("PROFILE mark=%p divisor=%d\n", reinterpret_cast<void*>(&mark), divisor);
+        std::fflush(stdout);
+        for (;;) {
+            mark();
+            action();
+        }
+    }
     std::array<double, rounds> costs{};
     for (double& cost : costs) {
         const std::uint64_t start = ticks();

@@ -44,6 +44,11 @@ struct PageState {
     constexpr u64 references() const { return raw & count_mask; }
     constexpr u64 type_uses() const { return (raw >> count_bits) & count_mask; }
     constexpr PageType type() const { return static_cast<PageType>((raw & type_mask) >> type_shift); }
+    // Allocated, and its contents are checked for its type, which is this one.
+    constexpr bool is_checked(PageType t) const {
+        return (raw & (type_mask | validated_bit | free_bit)) == (u64{static_cast<u8>(t)} << type_shift | validated_bit);
+    }
+    constexpr bool is_checked() const { return (raw & (validated_bit | free_bit)) == validated_bit; }
     constexpr bool has(u64 bit) const { return (raw & bit) != 0; }
     // io_bit of a frame that may be free: there the bit is part of the order.
     constexpr bool is_device() const { return (raw & (io_bit | free_bit)) == io_bit; }

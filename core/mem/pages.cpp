@@ -44,11 +44,21 @@ void put_reference(PageInfo& page) {
     if (before.references() == 1) free_page(page);
 }
 
-Result<> get_typed(PageInfo* page, DomId owner, PageType type) {
-    if (page == nullptr || !get_reference(*page, owner)) return fail(XEN_EINVAL);
-    Result<> use = get_type_use(*page, type);
-    if (!use) put_reference(*page);
+namespace {
+// One step after the other: the frame is not of the type yet, or not to be had.
+[[gnu::noinline]] Result<> get_reference_and_use(PageInfo& page, DomId owner, PageType type) {
+    if (!get_reference(page, owner)) return fail(XEN_EINVAL);
+    Result<> use = get_type_use(page, type);
+    if (!use) put_reference(page);
     return use;
+}
+}  // namespace
+
+Result<> get_typed(PageInfo* page, DomId owner, PageType type) {
+    if (page == nullptr) return fail(XEN_EINVAL);
+    const auto is_wanted = [type](PageState s) { return s.is_checked(type); };
+    if (get_ready_use(*page, owner, is_wanted) != PageType::none) return {};
+    return get_reference_and_use(*page, owner, type);
 }
 
 void put_typed(PageInfo& page) {

@@ -18,6 +18,22 @@ void put_type_use(PageInfo& page);
 // null: XEN_EINVAL as for a frame of another's, else as get_type_use().
 Result<> get_typed(PageInfo* page, DomId owner, PageType type);
 void put_typed(PageInfo& page);
+// The common case, in one step: one more of both for a frame of `owner`'s that is in use, checked, and of a type which `fits`
+// (which is told its state). Answers that type; none: there is more to do, or it is not to be had.
+template <class Fits>
+PageType get_ready_use(PageInfo& page, DomId owner, Fits&& fits) {
+    PageState s = page.load();
+    do {
+        if (!fits(s) || s.type_uses() == 0 || page.owner() != owner || s.type_uses() >= PageState::max_count ||
+            s.references() >= PageState::max_count)
+            return PageType::none;
+    } while (!page.swap(s, s.plus(PageState::one_type_use + PageState::one_reference)));
+    // Between the look at the owner and the swap the frame may have changed hands; now it cannot any more.
+    if (page.owner() == owner) [[likely]]
+        return s.type();
+    put_typed(page);
+    return PageType::none;
+}
 // Gives up a pin, the guest's own use of its frame as a page table, and the reference that goes with it (long, may yield). False:
 // there was none. The caller holds a reference.
 bool drop_pin(PageInfo& page);

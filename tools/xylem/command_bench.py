@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 
-from . import build, debian, packages
+from . import build, debian, packages, profile
 from .boot import Boot, BootError
 from .say import ROOT, Failure, say, step
 
@@ -109,11 +109,14 @@ def program():
     return target.read_bytes()
 
 
+def dom0_machine(options, binary):
+    return dict(cpus=1, memory=2048, dom0_memory=1024, icount=True, cpu=options.cpu, files={"bench": binary}, plain_log=True)
+
+
 def measure(side, options, binary):
     """One boot; returns {column: {row: value}}."""
     with_guest = side != "native" and not options.no_guest
-    machine = dict(hypervisor=side, cpus=1, memory=2048, dom0_memory=1024, icount=True, cpu=options.cpu, script=SCRIPT + GUEST * with_guest,
-                   files={"bench": binary}, guest=with_guest, plain_log=True)
+    machine = dom0_machine(options, binary) | dict(hypervisor=side, script=SCRIPT + GUEST * with_guest, guest=with_guest)
     if side == "xylem" and options.image:
         machine["kernel"] = options.image
     if side == "xen":
@@ -210,6 +213,7 @@ def main(words):
     tool.add_argument("--cpu", default="EPYC", metavar="MODEL", help="QEMU CPU model (EPYC)")
     tool.add_argument("--no-guest", action="store_true", help="only dom0, no domU columns")
     tool.add_argument("--no-write", action="store_true", help="leave bench/results.md alone")
+    tool.add_argument("--profile", metavar="ROW", help="instead: where the instructions of one row of dom0's go (its name in bench/guest, as page-fault)")
     tool.add_argument("--one-at-a-time", action="store_true", help="not two machines side by side")
     options = tool.parse_args(words)
     sides = options.sides.split(",")
@@ -221,6 +225,9 @@ def main(words):
         build.hypervisor()
     debian.prepare()
     binary = program()
+    if options.profile:
+        say("\n" + profile.profile(options.profile, ROOT / "build/bench/profile.log", **dom0_machine(options, binary)))
+        return 0
     say(f"Measuring {', '.join(SIDES[side] for side in sides)} (about {2 if options.no_guest else 5} minutes each)")
     results, failed = {}, False
     with concurrent.futures.ThreadPoolExecutor(1 if options.one_at_a_time else 2) as pool:

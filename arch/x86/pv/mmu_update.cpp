@@ -12,18 +12,11 @@
 namespace xylem::pv {
 
 TableUse TableUse::take(PageInfo& page, DomId owner) {
-    PageState s = page.load();
-    do {
-        if (s.type_uses() == 0 || !is_page_table(s.type()) || !s.has(PageState::validated_bit) || page.owner() != owner ||
-            s.type_uses() >= PageState::max_count || s.references() >= PageState::max_count || s.has(PageState::free_bit))
-            return {};
-    } while (!page.swap(s, s.plus(PageState::one_type_use + PageState::one_reference)));
     TableUse use;
+    const PageType type = get_ready_use(page, owner, [](PageState s) { return s.is_checked() && is_page_table(s.type()); });
+    if (type == PageType::none) return use;
     use.page_ = &page;
-    use.level_ = static_cast<unsigned>(s.type());
-    // Between the look at the owner and the swap the frame may have changed hands; now it cannot any more.
-    if (page.owner() != owner) [[unlikely]]
-        use.reset();
+    use.level_ = static_cast<unsigned>(type);
     return use;
 }
 
