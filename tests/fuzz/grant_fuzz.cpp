@@ -200,7 +200,10 @@ struct Game {
         gnttab_swap_grant_ref swap{ref(), ref(), 0};
         switch (what / 2 % 4) {
             case 0: grant_op(x, GNTTABOP_set_version, &version); break;
-            case 1: grant_op(x, GNTTABOP_swap_grant_ref, &swap); break;
+            case 1:
+                if (grant_op(x, GNTTABOP_swap_grant_ref, &swap) == 0 && swap.status == GNTST_okay)
+                    std::swap(stale_[x.id.raw][swap.ref_a], stale_[x.id.raw][swap.ref_b]);
+                break;
             case 2: (void)x.grants->grow(what / 8 % 4); break;
             default: w.clear_entry(address(x), what % 2 != 0); break;
         }
