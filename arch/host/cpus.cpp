@@ -160,11 +160,7 @@ void __cyg_profile_func_exit(void*, void*);
 void __cyg_profile_func_enter(void*, void*) {
     if (host::world != nullptr) host::world->at_function_entry();
     if (!host::at_once || host::entry_rarity == 0) return;
-    u64& x = host::entry_seed;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    if (x % host::entry_rarity == 0) host::interleave();
+    if (host::next_random(host::entry_seed) % host::entry_rarity == 0) host::interleave();
 }
 void __cyg_profile_func_exit(void*, void*) {}
 }

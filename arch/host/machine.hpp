@@ -25,6 +25,13 @@ struct Machine {
 };
 inline Machine machine;
 
+// The next number of a xorshift generator; its state is not 0.
+inline u64 next_random(u64& state) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
+}
+
 // A place where another CPU may act in between. Does nothing unless a PvMachine runs operations on several CPUs at once.
 void interleave();
 

@@ -157,8 +157,8 @@ World::World(u32 cpus) {
 World::~World() {
     for (auto& v : vcpus_)
         if (!v->sched.is_idle) sched::end(*v);
-    const auto has_ended = [](const std::unique_ptr<Vcpu>& v) { return v->sched.is_idle || v->sched.ended; };
-    for (u32 ms = 0; ms < 1000 && (ms == 0 || !std::ranges::all_of(vcpus_, has_ended)); ++ms) run_until(machine.now + 1'000'000);
+    const auto is_gone = [](const std::unique_ptr<Vcpu>& v) { return v->sched.is_idle || (v->sched.ended && !v->sched.on_cpu); };
+    run_until([&] { return std::ranges::all_of(vcpus_, is_gone); }, 1'000'000'000);
     for (auto& v : vcpus_) {
         if (!v->sched.is_idle) sched::remove(*v);
         timer_cancel(fiber_of(*v).alarm);
@@ -231,6 +231,12 @@ void World::run_until(Nanos when) {
     machine.cpu = outside;
 }
 
+bool World::run_until(const std::function<bool()>& condition, Nanos patience) {
+    constexpr Nanos look = 1'000'000;
+    for (const Nanos end = machine.now + patience; machine.now < end && !condition();) run_until(machine.now + look);
+    return condition();
+}
+
 void World::compute(Nanos duration) {
     Nanos left = duration;
     exit_path();
@@ -253,18 +259,12 @@ void World::interleave(u64 seed) {
     seed_ = seed | 1;
 }
 
-u64 World::random() {
-    seed_ ^= seed_ << 13;
-    seed_ ^= seed_ >> 7;
-    seed_ ^= seed_ << 17;
-    return seed_;
-}
-
 // When what was sent to the CPU gets there.
 Nanos World::arrival(u32 cpu) {
     constexpr u64 longest = 5000;
     Nanos& at = arrivals_[cpu];
-    if (machine.event_check[cpu] && at == never) at = machine.now + (seed_ == 0 ? 0 : static_cast<Nanos>(random() % longest));
+    if (machine.event_check[cpu] && at == never)
+        at = machine.now + (seed_ == 0 ? 0 : static_cast<Nanos>(next_random(seed_) % longest));
     return at;
 }
 
@@ -279,8 +279,8 @@ bool World::step() {
     if (!inside_) return false;
     Fiber& f = me();
     // Mostly short, sometimes enough for another CPU to come a long way.
-    const u64 longest = u64{1} << random() % 16;
-    const Nanos until = std::exchange(f.busy_until, machine.now + 1 + static_cast<Nanos>(random() % longest));
+    const u64 longest = u64{1} << next_random(seed_) % 16;
+    const Nanos until = std::exchange(f.busy_until, machine.now + 1 + static_cast<Nanos>(next_random(seed_) % longest));
     const bool nested = std::exchange(f.stepping, true);
     to_world(cpu::host_irqs_on);
     f.stepping = nested;
@@ -289,7 +289,7 @@ bool World::step() {
 }
 
 void World::at_function_entry() {
-    if (inside_ && seed_ != 0 && machine.now <= until_ && random() % 4 == 0) step();
+    if (inside_ && seed_ != 0 && machine.now <= until_ && next_random(seed_) % 4 == 0) step();
 }
 
 void World::compute_forever() {

@@ -26,6 +26,8 @@ class World {
     void start(Vcpu& v);
     // Runs the CPUs until `when`. Stops early when nothing can happen any more.
     void run_until(Nanos when);
+    // Runs until `condition`, asked every millisecond, is true; false where that takes longer than `patience`.
+    bool run_until(const std::function<bool()>& condition, Nanos patience);
 
     // --- for guests: on the fiber of the current vCPU
     void compute(Nanos duration);
@@ -54,7 +56,6 @@ class World {
 
    private:
     void resume(u32 cpu);
-    u64 random();
     Nanos arrival(u32 cpu);
 
     std::vector<std::unique_ptr<Domain>> domains_;

@@ -141,9 +141,7 @@ Result<> send_trigger(Domain& d, const xen_domctl_sendtrigger& op) {
         case XEN_DOMCTL_SENDTRIGGER_SLEEP: return fail(XEN_EINVAL);  // buttons of ACPI, which PV guests do not have
         default: return fail(XEN_ENOSYS);
     }
-    Vcpu& v = *d.vcpus[op.vcpu];
-    v.pending_work.fetch_or(work::nmi);
-    kick(v);
+    send_nmi(*d.vcpus[op.vcpu]);
     return {};
 }
 

@@ -55,6 +55,12 @@ inline constexpr u32 failsafe = 16;  // selectors could not be loaded any more: 
 // when it runs elsewhere. Any context; takes scheduler locks.
 void kick(Vcpu& v);
 
+// The vCPU gets an NMI before it next runs guest code. Any context.
+inline void send_nmi(Vcpu& v) {
+    v.pending_work.fetch_or(work::nmi);
+    kick(v);
+}
+
 // True where an event wants delivery and is not masked.
 inline bool event_deliverable(const Vcpu& v) {
     const volatile vcpu_info& i = *v.info;

@@ -151,10 +151,7 @@ Result<long> dispatch(Vcpu& target, u64 command, u64 arg) {
         case VCPUOP_set_singleshot_timer: return set_singleshot(target, arg);
         case VCPUOP_stop_singleshot_timer: return stop_singleshot(target);
         case VCPUOP_register_vcpu_info: return register_info(target, arg);
-        case VCPUOP_send_nmi:
-            target.pending_work.fetch_or(work::nmi);
-            kick(target);
-            return 0;
+        case VCPUOP_send_nmi: send_nmi(target); return 0;
         case VCPUOP_get_physid: return fail(XEN_EINVAL);  // only for pinned vCPUs, which we do not tell the guest of
         case VCPUOP_register_vcpu_time_memory_area: return register_time(target, arg);
         default: return fail(XEN_ENOSYS);

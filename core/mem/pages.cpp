@@ -164,10 +164,7 @@ bool get_writable(PageInfo& page, DomId owner) {
             return false;
         }
     }
-    if (!get_reference(page, owner)) return false;
-    if (get_type_use(page, PageType::writable)) return true;
-    put_reference(page);
-    return false;
+    return static_cast<bool>(get_reference_and_use(page, owner, PageType::writable));
 }
 
 void put_writable(PageInfo& page) {

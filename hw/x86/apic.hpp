@@ -39,7 +39,6 @@ inline constexpr u32 msr_x2apic_base = 0x800;
 inline constexpr u32 msr_tsc_deadline = 0x6e0;
 
 inline constexpr u64 base_is_boot_cpu = u64{1} << 8;
-inline constexpr u64 base_boot_cpu = u64{1} << 8;
 inline constexpr u64 base_x2apic = u64{1} << 10;
 inline constexpr u64 base_enabled = u64{1} << 11;
 inline constexpr u64 base_address_mask = 0x000f'ffff'ffff'f000;

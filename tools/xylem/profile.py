@@ -3,43 +3,21 @@
 executes single instructions for that and writes each one's address into a pipe."""
 import bisect
 import collections
-import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
 import time
 
 from . import build
 from .boot import Boot
+from .monitor import Monitor
 from .say import Failure, say
 
 ENOUGH = 3_000_000  # instructions
 KERNEL = 0xffffffff80000000
 HYPERVISOR = range(0xffff800000000000, 0xffff880000000000)
-
-
-class Monitor:
-    """The emulator's control socket."""
-    def __init__(self, path):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(path))
-        self.stream = connection.makefile("rw")
-        self.stream.readline()  # its greeting
-        self._execute("qmp_capabilities")
-
-    def _execute(self, command, **arguments):
-        self.stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.stream.flush()
-        while "return" not in (answer := json.loads(self.stream.readline())):
-            if "error" in answer:
-                raise Failure(f"the emulator's {command}: {answer['error']['desc']}")
-
-    def tell(self, *lines):
-        for line in lines:
-            self._execute("human-monitor-command", **{"command-line": line})
 
 
 def count(lines, mark):
@@ -88,15 +66,14 @@ def report(counts, operations):
 def profile(row, log, **machine):
     """Boots, repeats the row's operation in dom0, and returns the report."""
     with tempfile.TemporaryDirectory(prefix="xylem-profile-") as folder:
-        control, trace = pathlib.Path(folder) / "control", pathlib.Path(folder) / "trace"
+        monitor, trace = Monitor(folder), pathlib.Path(folder) / "trace"
         os.mkfifo(trace)
         with Boot(quiet_limit=600, total_limit=1800, log=log, script=f"/xylem/bench only {row}; echo PROFILE nothing",
-                  extra=["-qmp", f"unix:{control},server=on,wait=off"], **machine) as boot:
+                  extra=monitor.arguments, **machine) as boot:
             found = boot.expect(r"PROFILE (nothing|mark=0x(\w+) divisor=(\d+))")
             if found[1] == "nothing":
                 raise Failure(f"--profile: the bench program has no row '{row}'")
             time.sleep(3)  # warm
-            monitor = Monitor(control)
             monitor.tell("stop", "singlestep on")
             pipe = os.open(trace, os.O_RDONLY | os.O_NONBLOCK)  # before the emulator opens its end
             monitor.tell(f"logfile {trace}", "log exec,nochain")

@@ -5,7 +5,7 @@
 #include "arch/x86/domain/arch_vcpu.hpp"
 #include "arch/x86/entry/report.hpp"
 #include "base/log.hpp"
-#include "core/domain/domain_list.hpp"
+#include "core/domain/domain.hpp"
 #include "cpu/instructions.hpp"
 #include "cpu/port_io.hpp"
 #include "init/hypervisor.hpp"
@@ -35,12 +35,10 @@ Source source_of(u8 status) {
 }
 
 void tell_dom0(const Source& source) {
-    const DomainRef d = next_domain(DomId(0));
-    if (!d || !d->is_hardware_domain) return;
+    const DomainRef d = find_domain(DomId(0));
+    if (!d) return;
     __atomic_fetch_or(&d->shared->arch.nmi_reason, source.reason, __ATOMIC_SEQ_CST);
-    Vcpu& v = *d->vcpus[0];
-    v.pending_work.fetch_or(work::nmi);
-    kick(v);
+    send_nmi(*d->vcpus[0]);
 }
 
 }  // namespace
@@ -51,16 +49,11 @@ void handle_nmi(const Frame& frame) {
         cpu::stop_forever();
     }
     PerCpu& cpu = *current_arch().cpu;
-    if (watchdog::asks(cpu.id)) {
-        text::FixedText<96> reason;
-        text::format(reason, "watchdog: CPU {} took no timer interrupt for {} s", cpu.id, hypervisor().options.watchdog_timeout);
-        report_and_stop(frame, reason.view());
-    }
-    if (hypervisor().options.nmi == init::NmiAction::fatal) {
-        text::FixedText<96> reason;
-        text::format(reason, "NMI on CPU {}: {} (option nmi=fatal)", cpu.id, source_of(cpu::in8(status_port)).name);
-        report_and_stop(frame, reason.view());
-    }
+    const init::Options& options = hypervisor().options;
+    if (watchdog::asks(cpu.id))
+        report_and_stop(frame, "watchdog: CPU {} took no timer interrupt for {} s", cpu.id, options.watchdog_timeout);
+    if (options.nmi == init::NmiAction::fatal)
+        report_and_stop(frame, "NMI on CPU {}: {} (option nmi=fatal)", cpu.id, source_of(cpu::in8(status_port)).name);
     cpu.nmi_came.store(true, std::memory_order_relaxed);
     cpu.work.flags.fetch_or(CpuWork::reschedule);
 }

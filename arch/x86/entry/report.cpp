@@ -139,7 +139,7 @@ void begin(std::string_view reason) {
 
 }  // namespace
 
-void report_and_stop(const Frame& f, std::string_view reason) {
+void report_and_stop_with(const Frame& f, std::string_view reason) {
     begin(reason);
     if (hypervisor().started) show_context();
     show_registers(f);
@@ -171,10 +171,8 @@ const char* exception_name(u64 vector) {
 }
 
 void report_fault(const Frame& f) {
-    text::FixedText<96> reason;
     const char* name = f.entry_vector < std::size(vector_names) ? vector_names[f.entry_vector] : "unexpected interrupt";
-    text::format(reason, "{} (error code {:#x})", name, f.error_code);
-    report_and_stop(f, reason.view());
+    report_and_stop(f, "{} (error code {:#x})", name, f.error_code);
 }
 
 void stop_other_cpus() {

@@ -85,7 +85,7 @@ void LocalApic::set_up_inputs(const acpi::PlatformInfo& info) {
     u32 acpi_id = acpi::all_cpus;
     for (const acpi::Cpu& cpu : info.cpus)
         if (cpu.apic_id == id()) acpi_id = cpu.acpi_id;
-    const bool is_boot_cpu = (cpu::rdmsr(msr_apic_base) & base_boot_cpu) != 0;
+    const bool is_boot_cpu = (cpu::rdmsr(msr_apic_base) & base_is_boot_cpu) != 0;
     u32 lint[2] = {lvt_masked, lvt_masked};
     for (const acpi::LocalNmi& nmi : info.local_nmis) {
         // What all CPUs are wired to is told once.

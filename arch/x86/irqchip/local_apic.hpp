@@ -30,8 +30,7 @@ class LocalApic {
     void choose_mode(const acpi::PlatformInfo& info, Options options);
 
     // Every CPU, once, interrupts off: all inputs masked except the NMI ones the firmware lists (the boot CPU's for what is
-    // wired to all), spurious and error vectors set,
-    // every interrupt accepted. Stale interrupts are acknowledged.
+    // wired to all), spurious and error vectors set, every interrupt accepted. Stale interrupts are acknowledged.
     void enable_this_cpu(const acpi::PlatformInfo& info);
 
     bool is_x2apic() const { return x2apic_; }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include <gtest/gtest.h>
-
 #include "arch/host/machine.hpp"
 #include "arch/host/memory.hpp"
 #include "arch/host/sched.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
+#include "tests/unit/core/sched/common.hpp"
 
 namespace xylem {
 namespace {
 
 using host::World;
-constexpr Nanos ms = 1'000'000;
+using test::ms;
 constexpr long einval = -static_cast<long>(XEN_EINVAL);
 
 template <class T>

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // vCPUs that compute, sleep and make long hypercalls, while others stop them, let them go, move them and shut their domain down:
 // all at once, interleaved at the entries of the scheduler's functions, in as many ways as there are seeds.
-#include <gtest/gtest.h>
-
 #include <array>
 #include <random>
 
@@ -11,13 +9,13 @@
 #include "core/control/life.hpp"
 #include "core/sched/hypercalls.hpp"
 #include "core/sched/scheduler.hpp"
+#include "tests/unit/core/sched/common.hpp"
 
 namespace xylem {
 namespace {
 
+using namespace test;
 using host::World;
-constexpr Nanos us = 1000;
-constexpr Nanos ms = 1000 * us;
 constexpr u32 cpus = 3;
 constexpr u32 guests = 4;
 constexpr u32 controllers = 2;
@@ -39,8 +37,9 @@ class SchedulerRaces {
         for (Vcpu* v : controllers_) w_.start(*v);
         w_.interleave(seed_);
         if (acts_ == 0) crowd();
-        EXPECT_TRUE(comes_true([&] { return ready_ == controllers; })) << "a controller waits for ever, seed " << seed_;
-        EXPECT_TRUE(comes_true([&] { return ended_; })) << "a vCPU does not end, seed " << seed_;
+        EXPECT_TRUE(w_.run_until([&] { return ready_ == controllers; }, 10 * second))
+            << "a controller waits for ever, seed " << seed_;
+        EXPECT_TRUE(w_.run_until([&] { return ended_; }, 10 * second)) << "a vCPU does not end, seed " << seed_;
     }
 
    private:
@@ -52,12 +51,6 @@ class SchedulerRaces {
         u64 events = 0;
     };
     using Random = std::mt19937;
-
-    template <class Condition>
-    bool comes_true(Condition&& condition) {
-        for (u32 n = 0; n < 10000 && !condition(); ++n) w_.run_until(host::machine.now + ms);
-        return condition();
-    }
 
     void is_in_guest(Guest& g) {
         EXPECT_EQ(g.held, 0u) << "runs though it is held, seed " << seed_;
@@ -93,9 +86,7 @@ class SchedulerRaces {
 
     // All guests on one CPU: most of them have none, in the middle of something.
     void crowd() {
-        sched::CpuMask one;
-        one.set(CpuId(0));
-        for (Guest& g : guests_) EXPECT_TRUE(sched::set_affinity(*g.v, one, sched::CpuMask::all()));
+        for (Guest& g : guests_) EXPECT_TRUE(sched::set_affinity(*g.v, only({0}), sched::CpuMask::all()));
     }
 
     void hold(Guest& g, Nanos time) {
@@ -208,19 +199,12 @@ class SchedulerRaces {
     bool ended_ = false;
 };
 
-void race(u32 seeds, u32 acts) {
-    for (u32 seed = 1; seed <= seeds; ++seed) {
-        SchedulerRaces(seed, acts).run();
-        if (testing::Test::HasFailure()) return;
-    }
-}
-
 TEST(SchedulerRacesTest, NobodyRunsWhoIsHeldAndNobodyIsLost) {
-    race(50, 50);
+    with_seeds(200, [](u32 seed) { SchedulerRaces(seed, 50).run(); });
 }
 
 TEST(SchedulerRacesTest, WhoHasEndedIsOffItsCpu) {
-    race(300, 0);
+    with_seeds(300, [](u32 seed) { SchedulerRaces(seed, 0).run(); });
 }
 
 }  // namespace

@@ -1,32 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include "core/sched/scheduler.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <random>
 
 #include "arch/host/machine.hpp"
 #include "arch/host/sched.hpp"
 #include "core/sched/hypercalls.hpp"
+#include "tests/unit/core/sched/common.hpp"
 
 namespace xylem {
 namespace {
 
+using namespace test;
 using host::World;
-constexpr Nanos ms = 1'000'000;
-constexpr Nanos second = 1000 * ms;
 
 Nanos ran(Vcpu& v) {
     return static_cast<Nanos>(sched::runstate_snapshot(v).time[RUNSTATE_running]);
 }
 double share(Vcpu& v, Nanos of) {
     return static_cast<double>(ran(v)) / static_cast<double>(of);
-}
-sched::CpuMask only(std::initializer_list<u32> cpus) {
-    sched::CpuMask m;
-    for (u32 c : cpus) m.set(CpuId(c));
-    return m;
 }
 
 TEST(Scheduler, OneHogGetsItsCpuWithoutTicks) {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // One timer that several CPUs set, take to themselves and cancel at once, interleaved at the entries of the functions involved.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <array>
 #include <random>
@@ -9,13 +7,13 @@
 #include "arch/host/machine.hpp"
 #include "arch/host/sched.hpp"
 #include "core/sched/scheduler.hpp"
+#include "tests/unit/core/sched/common.hpp"
 
 namespace xylem {
 namespace {
 
+using namespace test;
 using host::World;
-constexpr Nanos us = 1000;
-constexpr Nanos ms = 1000 * us;
 constexpr u32 cpus = 3;
 constexpr u32 rounds = 40;
 
@@ -26,17 +24,14 @@ class TimerRaces {
         timer_.context = this;
         for (u32 i = 0; i < cpus; ++i) {
             Vcpu& v = w_.add_vcpu(d_, [this, i] { act(i); });
-            sched::CpuMask own;
-            own.set(CpuId(i));
-            EXPECT_TRUE(sched::set_affinity(v, own, sched::CpuMask::all()));
+            EXPECT_TRUE(sched::set_affinity(v, only({i}), sched::CpuMask::all()));
             w_.start(v);
         }
     }
 
     void run() {
         w_.interleave(seed_);
-        for (u32 n = 0; n < 1000 && done_ < cpus; ++n) w_.run_until(host::machine.now + ms);
-        EXPECT_EQ(done_, cpus) << "seed " << seed_;
+        EXPECT_TRUE(w_.run_until([&] { return done_ == cpus; }, second)) << "seed " << seed_;
     }
 
    private:
@@ -100,10 +95,7 @@ class TimerRaces {
 };
 
 TEST(TimerRacesTest, WhatIsSetFiresAndWhatIsCancelledDoesNot) {
-    for (u32 seed = 1; seed <= 100; ++seed) {
-        TimerRaces(seed).run();
-        if (testing::Test::HasFailure()) return;
-    }
+    with_seeds(100, [](u32 seed) { TimerRaces(seed).run(); });
 }
 
 }  // namespace
