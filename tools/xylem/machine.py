@@ -42,6 +42,7 @@ class Machine:
     script: str | None = None
     files: dict = dataclasses.field(default_factory=dict)   # path under /xylem in dom0 -> bytes
     extra: list = dataclasses.field(default_factory=list)   # further QEMU words
+    emulator: list = dataclasses.field(default_factory=lambda: ["qemu-system-x86_64"])   # the words that start QEMU
     terminal: tuple | None = None       # rows, columns of the user's terminal
 
     def cpu_words(self):
@@ -111,7 +112,7 @@ class Machine:
 
     def hardware(self):
         """The words of QEMU's command line for processors, memory and what happens at a reset."""
-        return ["qemu-system-x86_64", "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
+        return [*self.emulator, "-M", self.machine, "-accel", "tcg", "-cpu", self.cpu_words(), "-m", str(self.memory),
                 "-smp", str(self.cpus), "-display", "none"] + ["-no-reboot"] * (not self.resets)
 
     def batch(self, work):
