@@ -220,6 +220,8 @@ def main(words):
     for side in sides:
         if side not in SIDES:
             raise Failure(f"--sides: '{side}' is none of {', '.join(SIDES)}")
+    if options.profile and options.image:
+        raise Failure("--profile names functions by the symbols of ./xylem build's image; leave --image out")
     packages.need(packages.QEMU, packages.DEBIAN, packages.BUILD)
     if "xylem" in sides and not options.image:
         build.hypervisor()
