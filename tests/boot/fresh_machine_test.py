@@ -35,7 +35,7 @@ def test_fresh_machine(fresh, oracle):
     logs.mkdir(parents=True, exist_ok=True)
     with Boot(Command(fresh, "./xylem run"), quiet_limit=900, total_limit=3600, log=logs / "test_fresh_machine-run.log") as run:
         run.expect("Installing .* Debian packages")
-        run.expect("Debian 12.* as dom0 on Xylem")
+        run.expect("Debian 12.* as dom0 on xen")
         run.expect("`poweroff` .* ends the machine")
         run.send("poweroff\n")
         run.finish()
