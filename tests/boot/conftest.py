@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from library import probe  # noqa: E402
+from library import log_file, probe  # noqa: E402
 from xylem.boot import Boot  # noqa: E402
 from xylem.machine import Machine  # noqa: E402
 
@@ -74,8 +74,6 @@ def boot(request):
     """boot(**Machine fields) starts a machine that is ended with the test; its console is kept in build/boot-logs. kind: another class with batch()."""
     running = []
     config = request.config
-    logs = ROOT / "build/boot-logs"
-    logs.mkdir(parents=True, exist_ok=True)
 
     def start(kind=Machine, quiet_limit=240, total_limit=1200, **options):
         if "hypervisor" not in options:
@@ -91,9 +89,9 @@ def boot(request):
             options["cpus"] = max(options["cpus"], 2)
             if options.get("hypervisor") == "xen":  # its lazy FPU switching and QEMU 7.2 do not agree: registers get lost
                 options["arguments"] = (options.get("arguments", "") + " spec-ctrl=eager-fpu").strip()
-        name = re.sub(r"\W+", "_", request.node.name).strip("_") + (f"-{len(running)}" if running else "")
+        number = f"-{len(running)}" if running else ""
         side = "xen" if options.get("hypervisor") == "xen" else options.get("hypervisor", "xylem")
-        machine = Boot(kind(**options), quiet_limit=quiet_limit, total_limit=total_limit, log=logs / f"{name}.{side}.log")
+        machine = Boot(kind(**options), quiet_limit=quiet_limit, total_limit=total_limit, log=log_file(request.node.name, f"{number}.{side}"))
         running.append(machine)
         return machine.start()
 

@@ -6,6 +6,14 @@ import re
 from xylem import packages
 from xylem.say import ROOT, step
 
+
+def log_file(test, rest):
+    """Where the console of a test's boot is kept; `rest` tells its boots and sides apart."""
+    folder = ROOT / "build/boot-logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / (re.sub(r"\W+", "_", test).strip("_") + f"{rest}.log")
+
+
 # Prepended to scripts: `answer NAME VALUE` prints one fact; `must TEXT COMMAND...` fails the script when the command does.
 PRELUDE = r"""
 answer() { local name=$1; shift; echo "ANSWER $name=$*"; }

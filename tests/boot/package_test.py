@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
-from library import answers, script
+from library import answers, log_file, script
 from xylem import build, command_package, debian, installed, packages
 from xylem.boot import Boot
 
@@ -92,11 +92,9 @@ def test_package_menu_default(tmp_path):
 
 def run(request, disk, firmware, text, number, files=None):
     """One start of the installed Debian; returns the console and the answers."""
-    logs = build.ROOT / "build/boot-logs"
-    logs.mkdir(parents=True, exist_ok=True)
     side = "xen" if request.config.getoption("--xen") else "xylem"
     machine = installed.Installed(disk, script(text), files or {}, firmware)
-    with Boot(machine, quiet_limit=600, total_limit=1500, log=logs / f"package_{firmware}-{number}.{side}.log") as boot:
+    with Boot(machine, quiet_limit=600, total_limit=1500, log=log_file(f"package_{firmware}", f"-{number}.{side}")) as boot:
         boot.succeed()
     return boot, answers(boot)
 

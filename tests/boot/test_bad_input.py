@@ -4,18 +4,17 @@ the part); never in a triple fault, and never in silence."""
 import dataclasses
 import pathlib
 import random
-import re
 import struct
 
 import pytest
 from gdb import Debugger
 from kernels import BASE, LOAD, bzimage, elf, pack, usual_notes
+from library import log_file
 
 from xylem import debian
 from xylem.boot import Boot
 from xylem.machine import Machine, escaped
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMS = ["xz", "gzip", "zstd", "lz4", "lzma"]
 HALTED = "The machine is halted"
 
@@ -39,15 +38,12 @@ def bare(request):
     if request.config.getoption("--xen"):
         pytest.skip("messages of this hypervisor")
     running = []
-    logs = ROOT / "build/boot-logs"
-    logs.mkdir(parents=True, exist_ok=True)
 
     def start(**fields):
         fields.setdefault("kernel", request.config.getoption("--image"))
         fields.setdefault("cpus", 1)
         fields.setdefault("memory", 512)
-        name = re.sub(r"\W+", "_", request.node.name).strip("_")
-        machine = Boot(Bare(**fields), quiet_limit=60, total_limit=240, log=logs / f"{name}.xylem.log")
+        machine = Boot(Bare(**fields), quiet_limit=60, total_limit=240, log=log_file(request.node.name, ".xylem"))
         running.append(machine)
         return machine.start()
 

@@ -11,7 +11,7 @@ import shutil
 
 from . import packages
 from .cpio import Archive
-from .say import Failure, as_root, cache_dir, say, step
+from .say import Failure, cache_dir, need_root, say, step
 
 SUITE = "bookworm"
 INCLUDE = ["linux-image-amd64", "xen-hypervisor-4.17-amd64", "xen-utils-4.17", "qemu-system-xen", "busybox-static", "kmod",
@@ -67,9 +67,7 @@ def prepare():
 
 def make(folder):
     packages.need(packages.DEBIAN)
-    root = as_root()
-    if root is None:
-        raise Failure("making Debian's root file system needs root rights once: run this command as root or install sudo")
+    root = need_root("making Debian's root file system needs root rights once")
     free = shutil.disk_usage(folder.parent).free
     if free < 5 << 30:
         raise Failure(f"{folder.parent} has {free >> 20} MiB free, 5 GiB are needed (XYLEM_CACHE names another place)")
@@ -77,7 +75,7 @@ def make(folder):
     folder.mkdir(parents=True, exist_ok=True)
     debian = Debian(folder)
     if not debian.rootfs.exists():
-        make_rootfs(root, debian.rootfs)
+        make_rootfs(debian.rootfs)
     kernel, xen = one(debian.rootfs, "boot/vmlinuz-*"), one(debian.rootfs, "boot/xen-*-amd64.gz")
     debian.xen.write_bytes(gzip.decompress(xen.read_bytes()))
     shutil.copyfile(kernel, debian.kernel)
@@ -99,20 +97,34 @@ def one(folder, pattern):
     return found[-1]
 
 
-def make_rootfs(root, rootfs):
-    """mmdebstrap into a side folder, so that an interrupted run leaves nothing that looks finished."""
-    part = rootfs.with_name("rootfs.part")
+def bootstrap(title, about, target, *options):
+    """A small Debian in the folder `target`, by mmdebstrap; needs root. It is made in a side folder, so that an interrupted run
+    leaves nothing that looks finished."""
+    packages.need(packages.DEBIAN)
+    root = need_root(f"making {target} needs root rights")
+    part = target.with_name(target.name + ".part")
     mirror = os.environ.get("XYLEM_MIRROR", "")  # without it: Debian's own, with security updates
-    if part.exists():
-        step("removing an unfinished one", root + ["rm", "-rf", "--one-file-system", part])
-    options = ["--variant=minbase", f"--include={','.join(INCLUDE)}"]
+
+    def clear():
+        if part.exists():
+            step("removing an unfinished one", root + ["rm", "-rf", "--one-file-system", part])
+
+    clear()
+    try:
+        step(title, root + ["mmdebstrap", "--variant=minbase", *options, SUITE, part, *mirror.split()], about)
+        step("moving into place", root + ["mv", part, target])
+    finally:
+        clear()
+
+
+def make_rootfs(rootfs):
+    options = [f"--include={','.join(INCLUDE)}"]
     for path in ("man", "doc", "locale", "info"):
         options.append(f"--dpkgopt=path-exclude=/usr/share/{path}/*")
     # the initramfs is our own: do not spend half a minute on Debian's
     hook = 'mkdir -p "$1/etc/initramfs-tools"; printf "MODULES=list\\nCOMPRESS=gzip\\n" > "$1/etc/initramfs-tools/initramfs.conf"'
     options += [f"--essential-hook={hook}", "--dpkgopt=force-confold"]
-    step("Debian's packages", root + ["mmdebstrap", *options, SUITE, part, *mirror.split()], "1 to 3 min")
-    step("moving into place", root + ["mv", part, rootfs])
+    bootstrap("Debian's packages", "1 to 3 min", rootfs, *options)
 
 
 def module_order(debian, wanted):

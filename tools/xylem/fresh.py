@@ -4,9 +4,8 @@ import pathlib
 import shlex
 import subprocess
 
-from . import packages
-from .debian import SUITE
-from .say import ROOT, Failure, as_root, step
+from . import debian
+from .say import ROOT, as_root, step
 
 # In a process tree and with mounts of its own: nothing is left behind when the first process ends.
 INSIDE = """
@@ -22,12 +21,8 @@ class Fresh:
         self.root = pathlib.Path(work) / "fresh"
 
     def make(self):
-        packages.need(packages.DEBIAN)
-        rights = as_root()
-        if rights is None:
-            raise Failure("a fresh Debian needs root rights: run this command as root or install sudo")
-        step("fresh Debian 12", rights + ["mmdebstrap", "--variant=minbase", "--include=git,ca-certificates", SUITE, self.root], "1 min")
-        step("clone", rights + ["git", "clone", "-q", "--no-hardlinks", ROOT, self.root / "root/clone"])
+        debian.bootstrap("fresh Debian 12", "1 min", self.root, "--include=git,ca-certificates")
+        step("clone", as_root() + ["git", "clone", "-q", "--no-hardlinks", ROOT, self.root / "root/clone"])
         return self
 
     def words(self, command):

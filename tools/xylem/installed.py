@@ -15,7 +15,7 @@ import tempfile
 from . import debian, packages
 from .boot import Boot
 from .machine import CPU_EXCEPTIONS, OVMF, escaped
-from .say import Failure, as_root, cache_dir, say, step
+from .say import Failure, cache_dir, need_root, say, step
 
 INCLUDE = ["linux-image-amd64", "systemd-sysv", "udev", "zstd", "grub-pc", "grub-efi-amd64-bin", "xen-utils-4.17"]
 SECTOR = 512
@@ -107,16 +107,14 @@ def overlay(folder):
 
 def make(image):
     packages.need(packages.DEBIAN, packages.DISK, packages.QEMU)
-    root = as_root()
-    if root is None:
-        raise Failure("making a Debian disk needs root rights once: run this command as root or install sudo")
+    root = need_root("making a Debian disk needs root rights once")
     if shutil.disk_usage(image.parent).free < 4 << 30:
         raise Failure(f"{image.parent} needs 4 GiB of free space (XYLEM_CACHE names another place)")
     say(f"Preparing a Debian 12 disk with GRUB and systemd: {image} (once)")
     with tempfile.TemporaryDirectory(prefix="installed-", dir=image.parent) as work:
         disk, tree = pathlib.Path(work) / "disk", pathlib.Path(work) / "rootfs"
         try:
-            make_tree(root, tree)
+            make_tree(tree)
             make_disk(root, tree, disk)
             install_grub(root, tree, disk, pathlib.Path(work))
         finally:
@@ -124,16 +122,15 @@ def make(image):
         disk.rename(image)
 
 
-def make_tree(root, tree):
-    options = ["--variant=minbase", f"--include={','.join(INCLUDE)}"]
+def make_tree(tree):
+    options = [f"--include={','.join(INCLUDE)}"]
     for path in ("man", "locale", "info"):
         options.append(f"--dpkgopt=path-exclude=/usr/share/{path}/*")
     options += ["--essential-hook=mkdir -p \"$1/etc/default/grub.d\" \"$1/etc/systemd/system.conf.d\""]
     options += [f"--customize-hook=upload {FILES / name} {target}" for name, target in TARGETS.items()]
     options += ["--customize-hook=chmod 755 \"$1/usr/local/sbin/job\"", "--customize-hook=chroot \"$1\" systemctl enable job.service",
                 "--customize-hook=echo debian >\"$1/etc/hostname\"", "--customize-hook=chroot \"$1\" passwd -d root"]
-    mirror = os.environ.get("XYLEM_MIRROR", "")
-    step("Debian's packages", root + ["mmdebstrap", *options, debian.SUITE, tree, *mirror.split()], "2 to 4 min")
+    debian.bootstrap("Debian's packages", "2 to 4 min", tree, *options)
 
 
 def make_disk(root, tree, disk):

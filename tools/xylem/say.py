@@ -40,6 +40,14 @@ def as_root():
     return None
 
 
+def need_root(why):
+    """as_root(), or a Failure that says why it is needed and what to do."""
+    root = as_root()
+    if root is None:
+        raise Failure(f"{why}: run this command as root or install sudo")
+    return root
+
+
 def step(title, command, about="", cwd=None, env=None, tail=25):
     """Runs a command quietly, shows its title and elapsed time; on failure shows the end of its output and raises Failure."""
     live = sys.stdout.isatty()
